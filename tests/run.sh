@@ -1,0 +1,49 @@
+#!/bin/bash
+# Run every test and count: run.sh SRCDIR BUILDDIR UNIT_PROGRAM... -- SCRIPT...
+# Each one prints TAP ("ok 1 - name", "not ok ...", "ok ... # SKIP why"). A program that dies counts
+# as one failure. Logs lie in BUILDDIR/tests/logs. The last line is "N passed, N failed, N skipped".
+set -u
+srcdir=$(cd "$1" && pwd) builddir=$(cd "$2" && pwd)
+shift 2
+export srcdir builddir CMOCKA_MESSAGE_OUTPUT=TAP LC_ALL=C.UTF-8
+logs=$builddir/tests/logs
+rm -rf "$logs"
+mkdir -p "$logs"
+passed=0 failed=0 skipped=0 scripts=0
+
+run_one() {
+	local name=$1 log rc ok bad skip
+	shift
+	log=$logs/${name//\//_}.log
+	timeout 900 "$@" >"$log" 2>&1 </dev/null
+	rc=$?
+	ok=$(grep -c '^ok ' "$log")
+	skip=$(grep -ciE '^ok .*# skip' "$log")
+	bad=$(grep -c '^not ok ' "$log")
+	if [ "$rc" -ne 0 ] && [ "$bad" -eq 0 ]; then
+		echo "not ok - $name ended with status $rc" >>"$log"
+		bad=1
+	elif [ "$ok" -eq 0 ] && [ "$bad" -eq 0 ]; then
+		echo "not ok - $name ran no test" >>"$log"
+		bad=1
+	fi
+	passed=$((passed + ok - skip)) failed=$((failed + bad)) skipped=$((skipped + skip))
+	printf '%-44s %4d passed %3d failed %3d skipped\n' "$name" $((ok - skip)) "$bad" "$skip"
+	grep -iE '^ok .*# skip' "$log" | sed 's/^/    /'
+	if [ "$bad" -ne 0 ]; then
+		echo "--- the end of $log"
+		tail -n 60 "$log" | sed 's/^/    /'
+	fi
+}
+
+for t; do
+	if [ "$t" = -- ]; then
+		scripts=1
+	elif [ "$scripts" -eq 1 ]; then
+		run_one "$t" bash "$srcdir/$t"
+	else
+		run_one "$t" "$builddir/$t"
+	fi
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]
