@@ -1,0 +1,143 @@
+/* The operations a device offers. The engine is written against this page alone.
+ *
+ * A device has memory of its own and two queues that work through what they were given in order,
+ * asynchronously: QUEUE_COMPUTE runs the operations, QUEUE_COPY moves weights. Events order the
+ * queues among each other and tell the host how far they are; nothing waits in hidden places.
+ * Pointers marked "device" must not be read or written by the host, unless host_memory is true
+ * (the CPU): then device memory is host memory, every call has finished when it returns, and
+ * weights are multiplied where the reader put them.
+ *
+ * All arrays are row-major float32 unless said otherwise; "rows" n are the tokens of a pass, ld is
+ * the distance between rows in elements. One thread (the engine's) makes all calls on a backend.
+ *
+ * Row invariance: within one `variant`, an output element is the same bits whatever n, whatever part
+ * of the rows of a weight a call covers, and whatever the number of threads. Canonical sum: a dot
+ * product of length k has 16 accumulators, lane j takes the products with index = j mod 16 in rising
+ * order (fused multiply-add in the SIMD variants, multiply then add in `ref`), and the lanes are
+ * summed in a fixed tree: s[i] += s[i+8], then +4, +2, +1. Weights are decoded by the formula of
+ * quant/dtype.h to float32 first, in registers or in a tile: the bits are the same. */
+#ifndef AIRLCHAT_BACKEND_BACKEND_H
+#define AIRLCHAT_BACKEND_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "quant/dtype.h"
+
+enum queue_id { QUEUE_COMPUTE, QUEUE_COPY };
+enum act_kind { ACT_SILU, ACT_GELU_TANH, ACT_GELU_ERF, ACT_RELU };
+enum rope_style { ROPE_HALF /* rotate_half: (i, i + rot/2) */, ROPE_PAIR /* (2i, 2i + 1) */ };
+
+struct backend;
+struct event; /* a point in a queue */
+
+/* Where head h of a (possibly fused) projection lies in a row:
+ * start + (h / group) * stride + (h % group) * head_dim. Separate q, k, v: group = heads. */
+struct head_map {
+	uint32_t start, stride, group;
+};
+
+/* y[i][r] = sum_k x[i][k] * w[r][k] (+ bias[r]),  i < n, r < rows. */
+struct matmul {
+	float *y; /* device [n, ldy], already moved to the first of these columns */
+	size_t ldy;
+	const float *x; /* device [n, ldx] */
+	size_t ldx;
+	const void *w; /* device, any alignment: `rows` rows of k elements of dtype */
+	enum dtype dtype;
+	uint32_t n, k, rows;
+	const float *bias; /* device [rows] or NULL */
+};
+
+/* Row i sees the cells cells[rows[i].first .. first + count), in that order (rising position).
+ * Softmax runs online in blocks of 64 cells, whose borders are at multiples of 64 of the index
+ * inside the list counted from rows[i].base (so that a window's start does not move them). */
+struct attn_row {
+	uint32_t base;	/* index into cells of the sequence's first cell */
+	uint32_t first; /* >= base: first visible */
+	uint32_t count;
+};
+
+struct attention {
+	float *out; /* device [n, ldo]; head h at h * head_dim */
+	size_t ldo;
+	const float *q; /* device [n, ldq] */
+	size_t ldq;
+	struct head_map q_map;
+	const void *k, *v;    /* device [cells, kv_heads * head_dim] of kv_type */
+	enum dtype kv_type;   /* DTYPE_F16, DTYPE_F32 */
+	const uint32_t *cells; /* device */
+	const struct attn_row *rows; /* device [n] */
+	uint32_t n, heads, kv_heads, head_dim; /* query head h reads kv head h / (heads / kv_heads) */
+	uint32_t max_count; /* the largest count of the rows */
+	float scale;
+	float softcap; /* > 0: s = softcap * tanh(s / softcap) */
+};
+
+/* In place on the heads that map names: pairs rotated by cos/sin[i][rot / 2]; the rest stays. */
+struct rope {
+	float *x; /* device [n, ldx] */
+	size_t ldx;
+	struct head_map map;
+	const float *cos, *sin; /* device [n, rot / 2] */
+	uint32_t n, heads, head_dim, rot;
+	enum rope_style style;
+};
+
+struct backend_ops {
+	void (*close)(struct backend *b);
+
+	/* Device memory, and host memory that copies can run from asynchronously (pinned). Sizes are
+	 * in bytes, alignment is 4096. NULL on failure. */
+	void *(*alloc)(struct backend *b, size_t bytes);
+	void (*free)(struct backend *b, void *p, size_t bytes);
+	void *(*host_alloc)(struct backend *b, size_t bytes);
+	void (*host_free)(struct backend *b, void *p, size_t bytes);
+
+	/* Enqueue a copy. The host side must stay untouched until an event behind it is done. */
+	void (*upload)(struct backend *b, enum queue_id q, void *dev, const void *host, size_t bytes);
+	void (*download)(struct backend *b, enum queue_id q, void *host, const void *dev, size_t bytes);
+
+	struct event *(*event_new)(struct backend *b); /* NULL on failure; done until recorded */
+	void (*event_free)(struct backend *b, struct event *ev);
+	void (*event_record)(struct backend *b, enum queue_id q, struct event *ev);
+	void (*queue_wait)(struct backend *b, enum queue_id q, struct event *ev); /* q waits, not the host */
+	bool (*event_done)(struct backend *b, struct event *ev);
+	/* The host waits. A failure of anything enqueued before is reported here, as an error. */
+	int (*event_sync)(struct backend *b, struct event *ev, struct err *e);
+	/* When the event was reached, in clock_ns() time; it must be done. */
+	int64_t (*event_time)(struct backend *b, struct event *ev);
+
+	/* Operations, all on QUEUE_COMPUTE. */
+	void (*decode)(struct backend *b, float *y, const void *w, enum dtype t, size_t elements);
+	void (*matmul)(struct backend *b, const struct matmul *m);
+	/* y[i] = x[i] / sqrt(mean(x[i]^2) + eps) * w; y may be x. [n, d] with distance ld. */
+	void (*rmsnorm)(struct backend *b, float *y, const float *x, const float *w, uint32_t n,
+		uint32_t d, size_t ld, float eps);
+	void (*rope)(struct backend *b, const struct rope *r);
+	/* cache[cells[i]] = src[i][heads by map], rounded to type; cells: device [n]. */
+	void (*kv_store)(struct backend *b, void *cache, enum dtype type, const float *src, size_t ld,
+		struct head_map map, uint32_t heads, uint32_t head_dim, const uint32_t *cells,
+		uint32_t n);
+	void (*attention)(struct backend *b, const struct attention *a);
+	/* y = act(gate) * up, elementwise over [n, d] with distance ld; up NULL: y = act(gate). */
+	void (*act_mul)(struct backend *b, enum act_kind act, float *y, const float *gate,
+		const float *up, uint32_t n, uint32_t d, size_t ld);
+	/* y += x * scale, [n, d] */
+	void (*add)(struct backend *b, float *y, const float *x, float scale, uint32_t n, uint32_t d,
+		size_t ld);
+	void (*scale)(struct backend *b, float *y, float scale, size_t elements);
+};
+
+struct backend {
+	const struct backend_ops *ops;
+	const char *name;    /* "cpu", "cuda:0" */
+	const char *variant; /* "ref", "avx2", "avx512": the class of kernels */
+	int threads;
+	bool host_memory;
+	size_t overhead; /* bytes of host memory that the backend itself takes */
+};
+
+#endif

@@ -1,0 +1,45 @@
+/* Asynchronous file reads. Kinds: io_uring with O_DIRECT; pread threads with O_DIRECT; either falls
+ * back to buffered reads (and drops the pages behind itself) where the file system refuses O_DIRECT.
+ * A reader is driven by one thread; only reader_wake may come from others. */
+#ifndef AIRLCHAT_STREAM_READER_H
+#define AIRLCHAT_STREAM_READER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "store/checkpoint.h"
+
+struct read_req {
+	uint32_t file;	 /* index into checkpoint.files */
+	uint64_t offset; /* 4096-aligned */
+	size_t bytes;	 /* a multiple of 4096; the file may end before */
+	void *dst;	 /* 4096-aligned */
+	uint64_t tag;	 /* the caller's */
+	int result;	 /* completion: bytes read (may be short) or -errno */
+};
+
+struct reader;
+
+struct reader_ops {
+	void (*close)(struct reader *r);
+	/* Start a read; false if `depth` reads are already in flight. The request is copied. */
+	bool (*submit)(struct reader *r, const struct read_req *req);
+	/* Take up to max completed reads; with `wait`, wait for one or for reader_wake. */
+	size_t (*reap)(struct reader *r, struct read_req *done, size_t max, bool wait);
+	void (*wake)(struct reader *r);
+};
+
+struct reader {
+	const struct reader_ops *ops;
+	const char *name; /* "uring+direct", "pread+buffered": shown to the user */
+	unsigned depth;	  /* reads that may be in flight */
+};
+
+/* kind: "auto", "uring" or "pread". Opens every file of the checkpoint that `files` marks (NULL: all)
+ * and checks that its size is still the one the checkpoint saw. */
+int reader_open(struct reader **out, const char *kind, const struct checkpoint *c,
+	const uint8_t *files, unsigned depth, struct err *e);
+
+#endif

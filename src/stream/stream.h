@@ -1,0 +1,90 @@
+/* The stream: chunks come from disk through the ring, ahead of their use, or lie resident.
+ *
+ * A reader thread walks the schedule cyclically and keeps as many reads in flight as the ring
+ * allows; resident chunks are read once, on the first pass, into memory of their own. The engine
+ * thread acquires chunks in schedule order and releases each when it is done with it. On a device
+ * with memory of its own the stream also moves chunks: disk -> host ring -> (copy queue) -> device
+ * ring, events in between, the host never waiting for a copy that the queues can order.
+ *
+ * Reads go around the page cache (O_DIRECT) at 4096-aligned addresses around the chunk's bytes;
+ * short reads, EINTR and EAGAIN are repeated, EIO a few times, then an error names file and offset
+ * and every later acquire of that chunk tries again (a conversation survives).
+ * Threads: all functions are for the engine thread, except stream_view. */
+#ifndef AIRLCHAT_STREAM_STREAM_H
+#define AIRLCHAT_STREAM_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backend/backend.h"
+#include "base/err.h"
+#include "model/schedule.h"
+#include "store/checkpoint.h"
+#include "stream/reader.h"
+
+enum tier { TIER_DISK, TIER_RAM, TIER_VRAM };
+
+struct stream;
+
+struct stream_config {
+	const struct checkpoint *checkpoint; /* borrowed, as are all of these */
+	const struct schedule *schedule;
+	const uint8_t *tiers;	  /* [schedule.n] enum tier; on a host_memory backend never VRAM */
+	size_t ring_bytes;	  /* host ring; >= stream_ring_min(schedule) */
+	size_t device_ring_bytes; /* device ring; 0 on a host_memory backend */
+	struct backend *backend;  /* memory comes from its alloc and host_alloc */
+	struct reader *reader;	  /* see reader.h; ownership stays with the caller */
+};
+
+/* What a chunk may be used for between acquire and release, and when it came (clock_ns time). */
+struct lease {
+	size_t index;
+	const void *data; /* device address of the chunk's first byte */
+	enum tier tier;
+	uint64_t bytes_from_disk;  /* 0 when it was resident and already loaded */
+	int64_t issued, in_ram;	   /* 0 when nothing was read */
+	int64_t wait_from;	   /* when acquire was called; it returned at `in_hand` */
+	int64_t in_hand;
+	struct event *copied;	   /* copy queue; NULL when there was no copy. Valid until release */
+	uint32_t slot;		   /* private */
+};
+
+/* The smallest and a comfortable ring for these chunks. */
+size_t stream_ring_min(const struct schedule *s);
+/* Bytes that a resident chunk takes with its alignment. */
+size_t stream_resident_bytes(const struct chunk *c);
+
+int stream_open(struct stream **out, const struct stream_config *cfg, struct err *e);
+void stream_close(struct stream *s); /* waits for reads in flight; NULL is fine */
+
+/* Wait for chunk `index`, which must be the one after the last acquired (cyclic), or any after
+ * stream_rewind. At most two leases are held at once. Returns -1 with ERR_IO on a read error, with
+ * ERR_CANCELLED after stream_interrupt. */
+int stream_acquire(struct stream *s, size_t index, struct lease *out, struct err *e);
+void stream_release(struct stream *s, struct lease *l); /* records a compute event on a device */
+
+/* After a cancelled pass: the next acquire is chunk 0 again. What is in the ring and still useful
+ * stays; reads in flight are drained or reused. */
+void stream_rewind(struct stream *s);
+
+/* Urgent read beside the schedule (embedding rows) into host memory; waits. */
+int stream_read(struct stream *s, uint32_t file, uint64_t offset, size_t bytes, void *dst,
+	struct err *e);
+
+/* From any thread: makes the acquire that waits now, or the next one, fail with ERR_CANCELLED. */
+void stream_interrupt(struct stream *s);
+
+/* A picture for gauges, from any thread. Counters since stream_open. */
+struct stream_view {
+	uint64_t bytes_read, reads;
+	int64_t busy_ns;	/* time with at least one read in flight */
+	size_t in_flight;	/* reads now */
+	size_t ahead;		/* chunks ready in the ring, not yet acquired */
+	size_t cursor;		/* index of the next chunk the engine will acquire */
+	size_t issued;		/* index of the next chunk the reader will issue */
+	uint64_t resident_loaded; /* bytes */
+};
+void stream_view(struct stream *s, struct stream_view *out);
+
+#endif
