@@ -1,0 +1,383 @@
+#include "backend/cpu/cpu.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/pool.h"
+#include "base/clock.h"
+#include "base/mem.h"
+
+#define THREADS_MAX 256
+#define PART_WORK 32768 /* multiplications that are worth waking another thread for */
+
+struct cpu {
+	struct backend b;
+	const struct cpu_kernels *kernels;
+	struct pool *pool;
+	unsigned char *scratch; /* CPU_SCRATCH_BYTES a thread */
+};
+
+struct event {
+	int64_t time;
+};
+
+static struct cpu *cpu_of(struct backend *b)
+{
+	return (struct cpu *)b;
+}
+
+static float *scratch_of(const struct cpu *c, int thread)
+{
+	return (float *)(void *)(c->scratch + (size_t)thread * CPU_SCRATCH_BYTES);
+}
+
+/* --- memory, copies, events: everything is done when the call returns ------- */
+
+static void *cpu_alloc(struct backend *b, size_t bytes)
+{
+	(void)b;
+	return mem_pages(bytes);
+}
+
+static void cpu_mem_free(struct backend *b, void *p, size_t bytes)
+{
+	(void)b;
+	mem_pages_free(p, bytes);
+}
+
+static void cpu_upload(struct backend *b, enum queue_id q, void *dev, const void *host, size_t bytes)
+{
+	(void)b, (void)q;
+	if (bytes)
+		memmove(dev, host, bytes);
+}
+
+static void cpu_download(struct backend *b, enum queue_id q, void *host, const void *dev, size_t bytes)
+{
+	(void)b, (void)q;
+	if (bytes)
+		memmove(host, dev, bytes);
+}
+
+static struct event *cpu_event_new(struct backend *b)
+{
+	(void)b;
+	struct event *ev = malloc(sizeof(*ev));
+	if (ev)
+		ev->time = clock_ns();
+	return ev;
+}
+
+static void cpu_event_free(struct backend *b, struct event *ev)
+{
+	(void)b;
+	free(ev);
+}
+
+static void cpu_event_record(struct backend *b, enum queue_id q, struct event *ev)
+{
+	(void)b, (void)q;
+	ev->time = clock_ns();
+}
+
+static void cpu_queue_wait(struct backend *b, enum queue_id q, struct event *ev)
+{
+	(void)b, (void)q, (void)ev;
+}
+
+static bool cpu_event_done(struct backend *b, struct event *ev)
+{
+	(void)b, (void)ev;
+	return true;
+}
+
+static int cpu_event_sync(struct backend *b, struct event *ev, struct err *e)
+{
+	(void)b, (void)ev, (void)e;
+	return 0;
+}
+
+static int64_t cpu_event_time(struct backend *b, struct event *ev)
+{
+	(void)b;
+	return ev->time;
+}
+
+/* --- operations: split over the pool ---------------------------------------- */
+
+/* Items a piece so that a piece is worth PART_WORK and there are a few pieces a thread; a multiple
+ * of step. */
+static size_t grain_for(const struct cpu *c, size_t items, size_t work_per_item, size_t step)
+{
+	size_t least = PART_WORK / (work_per_item ? work_per_item : 1) + 1;
+	size_t even = items / ((size_t)c->b.threads * 4) + 1;
+	size_t grain = even > least ? even : least;
+	return (grain + step - 1) / step * step;
+}
+
+struct job {
+	const struct cpu *c;
+	const void *op;
+};
+
+struct decode_op {
+	float *y;
+	const unsigned char *w;
+	enum dtype type;
+	const struct dtype_info *info;
+	size_t elements;
+};
+
+#define DECODE_PIECE 4096 /* elements; a multiple of every block */
+
+static void decode_part(void *arg, size_t begin, size_t end, int thread)
+{
+	(void)thread;
+	const struct job *j = arg;
+	const struct decode_op *o = j->op;
+	size_t from = begin * DECODE_PIECE, to = end * DECODE_PIECE;
+	if (to > o->elements)
+		to = o->elements;
+	j->c->kernels->decode(o->y + from, o->w + from / o->info->block * o->info->block_bytes,
+		o->type, to - from);
+}
+
+static void cpu_decode(struct backend *b, float *y, const void *w, enum dtype t, size_t elements)
+{
+	struct cpu *c = cpu_of(b);
+	struct decode_op o = {y, w, t, dtype_info(t), elements};
+	size_t items = (elements + DECODE_PIECE - 1) / DECODE_PIECE;
+	pool_run(c->pool, decode_part, &(struct job){c, &o}, items,
+		grain_for(c, items, DECODE_PIECE, 1));
+}
+
+static void matmul_part(void *arg, size_t begin, size_t end, int thread)
+{
+	const struct job *j = arg;
+	j->c->kernels->matmul(j->op, (uint32_t)begin, (uint32_t)end, scratch_of(j->c, thread));
+}
+
+static void cpu_matmul(struct backend *b, const struct matmul *m)
+{
+	struct cpu *c = cpu_of(b);
+	if (!m->n)
+		return;
+	pool_run(c->pool, matmul_part, &(struct job){c, m}, m->rows,
+		grain_for(c, m->rows, (size_t)m->n * m->k, c->kernels->row_step));
+}
+
+struct rows_op { /* rmsnorm, act_mul, add over [n, d] */
+	float *y;
+	const float *x, *z;
+	size_t ld;
+	uint32_t d;
+	enum act_kind act;
+	float value;
+};
+
+static void rmsnorm_part(void *arg, size_t begin, size_t end, int thread)
+{
+	(void)thread;
+	const struct job *j = arg;
+	const struct rows_op *o = j->op;
+	for (size_t i = begin; i < end; i++)
+		j->c->kernels->rmsnorm(o->y + i * o->ld, o->x + i * o->ld, o->z, o->d, o->value);
+}
+
+static void cpu_rmsnorm(struct backend *b, float *y, const float *x, const float *w, uint32_t n,
+	uint32_t d, size_t ld, float eps)
+{
+	struct cpu *c = cpu_of(b);
+	struct rows_op o = {.y = y, .x = x, .z = w, .ld = ld, .d = d, .value = eps};
+	pool_run(c->pool, rmsnorm_part, &(struct job){c, &o}, n, grain_for(c, n, d, 1));
+}
+
+static void rope_part(void *arg, size_t begin, size_t end, int thread)
+{
+	(void)thread;
+	const struct job *j = arg;
+	for (size_t i = begin; i < end; i++)
+		j->c->kernels->rope(j->op, (uint32_t)i);
+}
+
+static void cpu_rope(struct backend *b, const struct rope *r)
+{
+	struct cpu *c = cpu_of(b);
+	pool_run(c->pool, rope_part, &(struct job){c, r}, r->n,
+		grain_for(c, r->n, (size_t)r->heads * r->rot, 1));
+}
+
+static void kv_store_part(void *arg, size_t begin, size_t end, int thread)
+{
+	(void)thread;
+	const struct job *j = arg;
+	for (size_t i = begin; i < end; i++)
+		j->c->kernels->kv_store(j->op, (uint32_t)i);
+}
+
+static void cpu_kv_store(struct backend *b, void *cache, enum dtype type, const float *src, size_t ld,
+	struct head_map map, uint32_t heads, uint32_t head_dim, const uint32_t *cells, uint32_t n)
+{
+	struct cpu *c = cpu_of(b);
+	struct kv_store s = {cache, type, src, ld, map, heads, head_dim, cells};
+	pool_run(c->pool, kv_store_part, &(struct job){c, &s}, n,
+		grain_for(c, n, (size_t)heads * head_dim, 1));
+}
+
+static void attention_part(void *arg, size_t begin, size_t end, int thread)
+{
+	const struct job *j = arg;
+	const struct attention *a = j->op;
+	for (size_t i = begin; i < end; i++)
+		j->c->kernels->attention(a, (uint32_t)(i / a->kv_heads), (uint32_t)(i % a->kv_heads),
+			scratch_of(j->c, thread));
+}
+
+static void cpu_attention(struct backend *b, const struct attention *a)
+{
+	struct cpu *c = cpu_of(b);
+	size_t work = (size_t)a->max_count * a->head_dim * (a->heads / a->kv_heads);
+	pool_run(c->pool, attention_part, &(struct job){c, a}, (size_t)a->n * a->kv_heads,
+		grain_for(c, (size_t)a->n * a->kv_heads, work, 1));
+}
+
+static void act_mul_part(void *arg, size_t begin, size_t end, int thread)
+{
+	(void)thread;
+	const struct job *j = arg;
+	const struct rows_op *o = j->op;
+	for (size_t i = begin; i < end; i++)
+		j->c->kernels->act_mul(o->act, o->y + i * o->ld, o->x + i * o->ld,
+			o->z ? o->z + i * o->ld : NULL, o->d);
+}
+
+static void cpu_act_mul(struct backend *b, enum act_kind act, float *y, const float *gate,
+	const float *up, uint32_t n, uint32_t d, size_t ld)
+{
+	struct cpu *c = cpu_of(b);
+	struct rows_op o = {.y = y, .x = gate, .z = up, .ld = ld, .d = d, .act = act};
+	pool_run(c->pool, act_mul_part, &(struct job){c, &o}, n, grain_for(c, n, (size_t)d * 4, 1));
+}
+
+static void add_part(void *arg, size_t begin, size_t end, int thread)
+{
+	(void)thread;
+	const struct job *j = arg;
+	const struct rows_op *o = j->op;
+	for (size_t i = begin; i < end; i++)
+		j->c->kernels->add(o->y + i * o->ld, o->x + i * o->ld, o->value, o->d);
+}
+
+static void cpu_add(struct backend *b, float *y, const float *x, float scale, uint32_t n, uint32_t d,
+	size_t ld)
+{
+	struct cpu *c = cpu_of(b);
+	struct rows_op o = {.y = y, .x = x, .ld = ld, .d = d, .value = scale};
+	pool_run(c->pool, add_part, &(struct job){c, &o}, n, grain_for(c, n, d, 1));
+}
+
+static void cpu_scale(struct backend *b, float *y, float scale, size_t elements)
+{
+	cpu_of(b)->kernels->scale(y, scale, elements);
+}
+
+/* --- open and close ---------------------------------------------------------- */
+
+static void cpu_close(struct backend *b)
+{
+	struct cpu *c = cpu_of(b);
+	pool_free(c->pool);
+	mem_pages_free(c->scratch, (size_t)b->threads * CPU_SCRATCH_BYTES);
+	free(c);
+}
+
+static const struct backend_ops cpu_ops = {
+	.close = cpu_close,
+	.alloc = cpu_alloc,
+	.free = cpu_mem_free,
+	.host_alloc = cpu_alloc,
+	.host_free = cpu_mem_free,
+	.upload = cpu_upload,
+	.download = cpu_download,
+	.event_new = cpu_event_new,
+	.event_free = cpu_event_free,
+	.event_record = cpu_event_record,
+	.queue_wait = cpu_queue_wait,
+	.event_done = cpu_event_done,
+	.event_sync = cpu_event_sync,
+	.event_time = cpu_event_time,
+	.decode = cpu_decode,
+	.matmul = cpu_matmul,
+	.rmsnorm = cpu_rmsnorm,
+	.rope = cpu_rope,
+	.kv_store = cpu_kv_store,
+	.attention = cpu_attention,
+	.act_mul = cpu_act_mul,
+	.add = cpu_add,
+	.scale = cpu_scale,
+};
+
+static const struct cpu_kernels *kernels_of(const char *name)
+{
+	if (!strcmp(name, "ref"))
+		return &cpu_kernels_ref;
+	return NULL;
+}
+
+static const char *const variants[] = {"ref", NULL};
+
+const char *const *cpu_backend_variants(void)
+{
+	return variants;
+}
+
+static int threads_allowed(void)
+{
+	cpu_set_t set;
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return 1;
+	return CPU_COUNT(&set);
+}
+
+int cpu_backend_open(struct backend **out, const char *ops, int threads, struct err *e)
+{
+	*out = NULL;
+	const char *const *names = cpu_backend_variants();
+	const struct cpu_kernels *k = kernels_of(!strcmp(ops, "auto") ? names[0] : ops);
+	if (!k) {
+		char list[64] = "";
+		for (size_t i = 0; names[i]; i++) {
+			strncat(list, i ? ", " : "", sizeof(list) - strlen(list) - 1);
+			strncat(list, names[i], sizeof(list) - strlen(list) - 1);
+		}
+		return err_set(e, ERR_USAGE, "--ops %s is not possible here; there are: auto, %s", ops,
+			list);
+	}
+	if (threads < 0 || threads > THREADS_MAX)
+		return err_set(e, ERR_USAGE, "%d threads are not possible; 1 to %d are", threads,
+			THREADS_MAX);
+	if (!threads)
+		threads = threads_allowed();
+	if (threads > THREADS_MAX)
+		threads = THREADS_MAX;
+	struct cpu *c = calloc(1, sizeof(*c));
+	if (!c)
+		return err_nomem(e);
+	c->kernels = k;
+	c->b = (struct backend){&cpu_ops, "cpu", k->name, threads, true,
+		(size_t)threads * CPU_SCRATCH_BYTES};
+	c->scratch = mem_pages((size_t)threads * CPU_SCRATCH_BYTES);
+	if (!c->scratch) {
+		free(c);
+		return err_nomem(e);
+	}
+	if (pool_new(&c->pool, threads, e)) {
+		mem_pages_free(c->scratch, (size_t)threads * CPU_SCRATCH_BYTES);
+		free(c);
+		return -1;
+	}
+	*out = &c->b;
+	return 0;
+}

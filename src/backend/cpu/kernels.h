@@ -1,0 +1,49 @@
+/* One row of functions per variant: each does a part of an operation in the calling thread. cpu.c
+ * checks nothing here and splits the work; how it splits never changes a bit. */
+#ifndef AIRLCHAT_BACKEND_CPU_KERNELS_H
+#define AIRLCHAT_BACKEND_CPU_KERNELS_H
+
+#include "backend/backend.h"
+
+#define CPU_SCRATCH_BYTES ((size_t)512 << 10) /* a thread's scratch memory, 4096-aligned */
+#define ATTN_BLOCK 64				/* cells, see struct attn_row */
+
+struct kv_store {
+	void *cache;
+	enum dtype type;
+	const float *src;
+	size_t ld;
+	struct head_map map;
+	uint32_t heads, head_dim;
+	const uint32_t *cells;
+};
+
+struct cpu_kernels {
+	const char *name;
+	uint32_t row_step; /* parts of a matmul are best multiples of this many weight rows */
+	void (*decode)(float *y, const void *w, enum dtype t, size_t elements);
+	/* Weight rows [r0, r1) for all n rows. */
+	void (*matmul)(const struct matmul *m, uint32_t r0, uint32_t r1, float *scratch);
+	void (*rmsnorm)(float *y, const float *x, const float *w, uint32_t d, float eps); /* a row */
+	void (*rope)(const struct rope *r, uint32_t row);
+	void (*kv_store)(const struct kv_store *s, uint32_t row);
+	/* The query heads of one kv head in one row. */
+	void (*attention)(const struct attention *a, uint32_t row, uint32_t kv_head, float *scratch);
+	void (*act_mul)(enum act_kind act, float *y, const float *gate, const float *up, size_t n);
+	void (*add)(float *y, const float *x, float scale, size_t n);
+	void (*scale)(float *y, float scale, size_t n);
+};
+
+extern const struct cpu_kernels cpu_kernels_ref;
+/* NULL when this build or machine can't run it. */
+const struct cpu_kernels *cpu_kernels_avx2(void);
+const struct cpu_kernels *cpu_kernels_avx512(void);
+
+/* Offset in a row of head h. */
+static inline size_t head_offset(const struct head_map *m, uint32_t h, uint32_t head_dim)
+{
+	uint32_t group = m->group ? m->group : 1;
+	return m->start + (size_t)(h / group) * m->stride + (size_t)(h % group) * head_dim;
+}
+
+#endif

@@ -1,0 +1,209 @@
+/* The plain C reference: what every faster variant is tested against. */
+#include <math.h>
+#include <string.h>
+
+#include "backend/cpu/kernels.h"
+#include "quant/half.h"
+
+#define LANES 16
+#define PIECE 256 /* elements decoded at a time: a multiple of LANES and of every block */
+#define GROUP 8	  /* rows of x that share a decoded piece */
+
+static float lane_sum(float s[LANES])
+{
+	for (int half = LANES / 2; half; half /= 2)
+		for (int i = 0; i < half; i++)
+			s[i] += s[i + half];
+	return s[0];
+}
+
+/* s[j] += a[j mod 16] * b[j mod 16]; the first index must be a multiple of 16. */
+static void lane_mul_add(float s[LANES], const float *a, const float *b, size_t n)
+{
+	size_t j = 0;
+	for (; j + LANES <= n; j += LANES)
+		for (size_t l = 0; l < LANES; l++)
+			s[l] += a[j + l] * b[j + l];
+	for (size_t l = 0; j + l < n; l++)
+		s[l] += a[j + l] * b[j + l];
+}
+
+static void ref_decode(float *y, const void *w, enum dtype t, size_t elements)
+{
+	dtype_info(t)->decode(w, y, elements);
+}
+
+static void ref_matmul(const struct matmul *m, uint32_t r0, uint32_t r1, float *scratch)
+{
+	(void)scratch;
+	const struct dtype_info *t = dtype_info(m->dtype);
+	size_t row_bytes = (size_t)(m->k / t->block) * t->block_bytes;
+	size_t piece_bytes = PIECE / t->block * t->block_bytes;
+	float piece[PIECE], acc[GROUP][LANES];
+	for (uint32_t r = r0; r < r1; r++) {
+		for (uint32_t i0 = 0; i0 < m->n; i0 += GROUP) {
+			const unsigned char *w = (const unsigned char *)m->w + r * row_bytes;
+			uint32_t rows = m->n - i0 < GROUP ? m->n - i0 : GROUP;
+			memset(acc, 0, sizeof(acc));
+			for (size_t k0 = 0; k0 < m->k; k0 += PIECE, w += piece_bytes) {
+				size_t len = m->k - k0 < PIECE ? m->k - k0 : PIECE;
+				t->decode(w, piece, len);
+				for (uint32_t i = 0; i < rows; i++)
+					lane_mul_add(acc[i], m->x + (i0 + i) * m->ldx + k0, piece, len);
+			}
+			for (uint32_t i = 0; i < rows; i++)
+				m->y[(i0 + i) * m->ldy + r] =
+					lane_sum(acc[i]) + (m->bias ? m->bias[r] : 0.0f);
+		}
+	}
+}
+
+static void ref_rmsnorm(float *y, const float *x, const float *w, uint32_t d, float eps)
+{
+	float acc[LANES] = {0};
+	lane_mul_add(acc, x, x, d);
+	float inv = 1.0f / sqrtf(lane_sum(acc) / (float)d + eps);
+	for (uint32_t j = 0; j < d; j++)
+		y[j] = x[j] * inv * w[j];
+}
+
+static void ref_rope(const struct rope *r, uint32_t row)
+{
+	uint32_t half = r->rot / 2;
+	const float *c = r->cos + (size_t)row * half, *s = r->sin + (size_t)row * half;
+	size_t step = r->style == ROPE_HALF ? 1 : 2, other = r->style == ROPE_HALF ? half : 1;
+	for (uint32_t h = 0; h < r->heads; h++) {
+		float *x = r->x + row * r->ldx + head_offset(&r->map, h, r->head_dim);
+		for (uint32_t i = 0; i < half; i++) {
+			float a = x[i * step], b = x[i * step + other];
+			x[i * step] = a * c[i] - b * s[i];
+			x[i * step + other] = b * c[i] + a * s[i];
+		}
+	}
+}
+
+static void ref_kv_store(const struct kv_store *s, uint32_t row)
+{
+	size_t at = (size_t)s->cells[row] * s->heads * s->head_dim;
+	for (uint32_t h = 0; h < s->heads; h++, at += s->head_dim) {
+		const float *src = s->src + row * s->ld + head_offset(&s->map, h, s->head_dim);
+		if (s->type == DTYPE_F32) {
+			memcpy((float *)s->cache + at, src, s->head_dim * sizeof(float));
+			continue;
+		}
+		for (uint32_t j = 0; j < s->head_dim; j++)
+			((uint16_t *)s->cache)[at + j] = f32_to_f16(src[j]);
+	}
+}
+
+static float kv_value(const void *cache, enum dtype type, size_t at)
+{
+	return type == DTYPE_F32 ? ((const float *)cache)[at] :
+				   f16_to_f32(((const uint16_t *)cache)[at]);
+}
+
+/* Scores of the cells [begin, end) of the list, at their places in a block; -inf elsewhere. */
+static void ref_scores(const struct attention *a, float p[ATTN_BLOCK], const float *q,
+	uint32_t kv_head, uint32_t block, uint32_t begin, uint32_t end)
+{
+	for (uint32_t c = 0; c < ATTN_BLOCK; c++)
+		p[c] = -INFINITY;
+	for (uint32_t c = begin; c < end; c++) {
+		size_t at = ((size_t)a->cells[c] * a->kv_heads + kv_head) * a->head_dim;
+		float acc[LANES] = {0};
+		for (uint32_t j = 0; j < a->head_dim; j++)
+			acc[j % LANES] += q[j] * kv_value(a->k, a->kv_type, at + j);
+		float s = lane_sum(acc) * a->scale;
+		p[c - block] = a->softcap > 0 ? a->softcap * tanhf(s / a->softcap) : s;
+	}
+}
+
+static void ref_attention_head(const struct attention *a, uint32_t row, uint32_t h, uint32_t kv_head)
+{
+	const struct attn_row *r = &a->rows[row];
+	const float *q = a->q + row * a->ldq + head_offset(&a->q_map, h, a->head_dim);
+	float *out = a->out + row * a->ldo + (size_t)h * a->head_dim;
+	float p[ATTN_BLOCK], max = -INFINITY, sum = 0;
+	memset(out, 0, a->head_dim * sizeof(float));
+	uint32_t end = r->first + r->count;
+	for (uint32_t begin = r->first, next; begin < end; begin = next) {
+		uint32_t block = begin - (begin - r->base) % ATTN_BLOCK;
+		next = end - block < ATTN_BLOCK ? end : block + ATTN_BLOCK;
+		ref_scores(a, p, q, kv_head, block, begin, next);
+		float top = max, acc[LANES] = {0};
+		for (uint32_t c = 0; c < ATTN_BLOCK; c++)
+			top = p[c] > top ? p[c] : top;
+		if (top == -INFINITY)
+			continue;
+		float keep = expf(max - top);
+		for (uint32_t c = 0; c < ATTN_BLOCK; c++)
+			acc[c % LANES] += p[c] = expf(p[c] - top);
+		sum = sum * keep + lane_sum(acc);
+		max = top;
+		for (uint32_t j = 0; j < a->head_dim; j++)
+			out[j] *= keep;
+		for (uint32_t c = begin; c < next; c++) {
+			size_t at = ((size_t)a->cells[c] * a->kv_heads + kv_head) * a->head_dim;
+			for (uint32_t j = 0; j < a->head_dim; j++)
+				out[j] += p[c - block] * kv_value(a->v, a->kv_type, at + j);
+		}
+	}
+	float inv = sum != 0 ? 1.0f / sum : 0.0f;
+	for (uint32_t j = 0; j < a->head_dim; j++)
+		out[j] *= inv;
+}
+
+static void ref_attention(const struct attention *a, uint32_t row, uint32_t kv_head, float *scratch)
+{
+	(void)scratch;
+	uint32_t group = a->heads / a->kv_heads;
+	for (uint32_t g = 0; g < group; g++)
+		ref_attention_head(a, row, kv_head * group + g, kv_head);
+}
+
+static float activate(enum act_kind act, float x)
+{
+	switch (act) {
+	case ACT_SILU:
+		return x / (1.0f + expf(-x));
+	case ACT_GELU_TANH:
+		return 0.5f * x * (1.0f + tanhf(0.79788456f * (x + 0.044715f * x * x * x)));
+	case ACT_GELU_ERF:
+		return 0.5f * x * (1.0f + erff(x * 0.70710678f));
+	case ACT_RELU:
+		break;
+	}
+	return x > 0 ? x : 0;
+}
+
+static void ref_act_mul(enum act_kind act, float *y, const float *gate, const float *up, size_t n)
+{
+	for (size_t j = 0; j < n; j++)
+		y[j] = up ? activate(act, gate[j]) * up[j] : activate(act, gate[j]);
+}
+
+static void ref_add(float *y, const float *x, float scale, size_t n)
+{
+	for (size_t j = 0; j < n; j++)
+		y[j] += x[j] * scale;
+}
+
+static void ref_scale(float *y, float scale, size_t n)
+{
+	for (size_t j = 0; j < n; j++)
+		y[j] *= scale;
+}
+
+const struct cpu_kernels cpu_kernels_ref = {
+	.name = "ref",
+	.row_step = 1,
+	.decode = ref_decode,
+	.matmul = ref_matmul,
+	.rmsnorm = ref_rmsnorm,
+	.rope = ref_rope,
+	.kv_store = ref_kv_store,
+	.attention = ref_attention,
+	.act_mul = ref_act_mul,
+	.add = ref_add,
+	.scale = ref_scale,
+};
