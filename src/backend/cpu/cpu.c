@@ -323,14 +323,15 @@ static const struct cpu_kernels *kernels_of(const char *name)
 {
 	if (!strcmp(name, "ref"))
 		return &cpu_kernels_ref;
+	if (!strcmp(name, "avx2"))
+		return cpu_kernels_avx2();
 	return NULL;
 }
 
-static const char *const variants[] = {"ref", NULL};
-
 const char *const *cpu_backend_variants(void)
 {
-	return variants;
+	static const char *const all[] = {"avx2", "ref", NULL};
+	return all + (cpu_kernels_avx2() ? 0 : 1);
 }
 
 static int threads_allowed(void)

@@ -1,0 +1,194 @@
+/* The AVX2 variant: 16 lanes are two registers. What is done with them is in simd_matmul.h and
+ * simd_ops.h, shared with avx512.c, so that both variants give the same bits. */
+#include "backend/cpu/kernels.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#else
+#pragma GCC target("avx2,fma,f16c")
+#endif
+#include <immintrin.h>
+
+#define SIMD_INLINE static inline __attribute__((always_inline))
+
+typedef struct {
+	__m256 a, b; /* lanes 0-7, 8-15 */
+} v16;
+
+#define V16_EACH(a_expr, b_expr) ((v16){(a_expr), (b_expr)})
+
+SIMD_INLINE v16 v16_set1(float f)
+{
+	return V16_EACH(_mm256_set1_ps(f), _mm256_set1_ps(f));
+}
+
+SIMD_INLINE v16 v16_load(const float *p)
+{
+	return V16_EACH(_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8));
+}
+
+SIMD_INLINE void v16_store(float *p, v16 x)
+{
+	_mm256_storeu_ps(p, x.a);
+	_mm256_storeu_ps(p + 8, x.b);
+}
+
+SIMD_INLINE v16 v16_add(v16 x, v16 y)
+{
+	return V16_EACH(_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b));
+}
+
+SIMD_INLINE v16 v16_sub(v16 x, v16 y)
+{
+	return V16_EACH(_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b));
+}
+
+SIMD_INLINE v16 v16_mul(v16 x, v16 y)
+{
+	return V16_EACH(_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b));
+}
+
+SIMD_INLINE v16 v16_div(v16 x, v16 y)
+{
+	return V16_EACH(_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b));
+}
+
+/* y where one of them is not a number */
+SIMD_INLINE v16 v16_max(v16 x, v16 y)
+{
+	return V16_EACH(_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b));
+}
+
+SIMD_INLINE v16 v16_min(v16 x, v16 y)
+{
+	return V16_EACH(_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b));
+}
+
+/* x * y + z, rounded once */
+SIMD_INLINE v16 v16_fma(v16 x, v16 y, v16 z)
+{
+	return V16_EACH(_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b));
+}
+
+/* The fixed tree: +8, +4, +2, +1. */
+SIMD_INLINE float v16_sum(v16 x)
+{
+	__m256 t = _mm256_add_ps(x.a, x.b);
+	__m128 u = _mm_add_ps(_mm256_castps256_ps128(t), _mm256_extractf128_ps(t, 1));
+	u = _mm_add_ps(u, _mm_movehl_ps(u, u));
+	return _mm_cvtss_f32(_mm_add_ss(u, _mm_movehdup_ps(u)));
+}
+
+SIMD_INLINE v16 v16_from_i8(__m128i x)
+{
+	return V16_EACH(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(x)),
+		_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(x, 8))));
+}
+
+SIMD_INLINE v16 v16_load_f16(const void *p)
+{
+	const __m128i *q = p;
+	return V16_EACH(_mm256_cvtph_ps(_mm_loadu_si128(q)), _mm256_cvtph_ps(_mm_loadu_si128(q + 1)));
+}
+
+SIMD_INLINE void v16_store_f16(void *p, v16 x)
+{
+	__m128i *q = p;
+	_mm_storeu_si128(q, _mm256_cvtps_ph(x.a, _MM_FROUND_TO_NEAREST_INT));
+	_mm_storeu_si128(q + 1, _mm256_cvtps_ph(x.b, _MM_FROUND_TO_NEAREST_INT));
+}
+
+SIMD_INLINE __m256 widen_bf16(__m128i x)
+{
+	return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(x), 16));
+}
+
+SIMD_INLINE v16 v16_load_bf16(const void *p)
+{
+	const __m128i *q = p;
+	return V16_EACH(widen_bf16(_mm_loadu_si128(q)), widen_bf16(_mm_loadu_si128(q + 1)));
+}
+
+SIMD_INLINE v16 v16_round(v16 x)
+{
+	return V16_EACH(_mm256_round_ps(x.a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC),
+		_mm256_round_ps(x.b, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+
+/* x * 2^n for whole n in [-152, 128], in two factors so that none overflows. */
+SIMD_INLINE __m256 scale2(__m256 x, __m256 n)
+{
+	__m256i i = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(i, 1);
+	__m256i bias = _mm256_set1_epi32(127), rest = _mm256_sub_epi32(i, half);
+	x = _mm256_mul_ps(x, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23)));
+	return _mm256_mul_ps(x,
+		_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23)));
+}
+
+SIMD_INLINE v16 v16_scale2(v16 x, v16 n)
+{
+	return V16_EACH(scale2(x.a, n.a), scale2(x.b, n.b));
+}
+
+/* acc[i][r] += x[i] * w[r] for TILE_X rows of x and TILE_W of w over `steps` times 16 elements: 12
+ * registers of sums, two of x, one of w. */
+#define TILE_X 2
+#define TILE_W 3
+
+#define HALF_STEP(o, s0, s1, s2, s3, s4, s5)                                                      \
+	do {                                                                                      \
+		__m256 p = _mm256_loadu_ps(x0 + (o)), q = _mm256_loadu_ps(x1 + (o)), v;           \
+		v = _mm256_loadu_ps(w0 + (o));                                                    \
+		s0 = _mm256_fmadd_ps(p, v, s0);                                                   \
+		s3 = _mm256_fmadd_ps(q, v, s3);                                                   \
+		v = _mm256_loadu_ps(w1 + (o));                                                    \
+		s1 = _mm256_fmadd_ps(p, v, s1);                                                   \
+		s4 = _mm256_fmadd_ps(q, v, s4);                                                   \
+		v = _mm256_loadu_ps(w2 + (o));                                                    \
+		s2 = _mm256_fmadd_ps(p, v, s2);                                                   \
+		s5 = _mm256_fmadd_ps(q, v, s5);                                                   \
+	} while (0)
+
+static void tile_kernel(const float *x0, size_t ldx, const float *w0, size_t ldw, size_t steps,
+	float *acc, size_t lda)
+{
+	const float *x1 = x0 + ldx, *w1 = w0 + ldw, *w2 = w1 + ldw;
+	float *acc1 = acc + lda;
+	v16 a0 = v16_load(acc), a1 = v16_load(acc + 16), a2 = v16_load(acc + 32);
+	v16 a3 = v16_load(acc1), a4 = v16_load(acc1 + 16), a5 = v16_load(acc1 + 32);
+	for (; steps; steps--, x0 += 16, x1 += 16, w0 += 16, w1 += 16, w2 += 16) {
+		HALF_STEP(0, a0.a, a1.a, a2.a, a3.a, a4.a, a5.a);
+		HALF_STEP(8, a0.b, a1.b, a2.b, a3.b, a4.b, a5.b);
+	}
+	v16_store(acc, a0), v16_store(acc + 16, a1), v16_store(acc + 32, a2);
+	v16_store(acc1, a3), v16_store(acc1 + 16, a4), v16_store(acc1 + 32, a5);
+}
+
+#define SIMD_NAME "avx2"
+#define SIMD_KERNELS kernels_avx2
+#include "backend/cpu/simd_matmul.h"
+#include "backend/cpu/simd_ops.h"
+
+#ifdef __clang__
+#pragma clang attribute pop
+#endif
+
+const struct cpu_kernels *cpu_kernels_avx2(void)
+{
+	__builtin_cpu_init();
+	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+		__builtin_cpu_supports("f16c"))
+		return &kernels_avx2;
+	return NULL;
+}
+
+#else
+
+const struct cpu_kernels *cpu_kernels_avx2(void)
+{
+	return NULL;
+}
+
+#endif

@@ -1,0 +1,493 @@
+/* The operations of the CPU backend: every variant against plain C, and the same bits whatever the
+ * rows of a pass, the split of a weight and the number of threads. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <math.h>
+
+#include "backend/cpu/cpu.h"
+#include "quant/half.h"
+
+#define MAX_N 70
+#define MAX_K 5376
+#define MAX_ROWS 200
+
+static uint32_t seed = 1;
+
+static uint32_t rnd(void)
+{
+	seed = seed * 1664525u + 1013904223u;
+	return seed >> 8;
+}
+
+static float rnd_float(void)
+{
+	return (float)rnd() / (float)(1 << 23) - 1.0f;
+}
+
+static void fill(float *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		p[i] = rnd_float();
+}
+
+static struct backend *open_cpu(const char *ops, int threads)
+{
+	struct err e = ERR_INIT;
+	struct backend *b;
+	if (cpu_backend_open(&b, ops, threads, &e))
+		fail_msg("%s", e.msg);
+	return b;
+}
+
+/* Random bytes are weights of every quantized format once their scales are tame. */
+static void fill_weights(uint8_t *w, enum dtype t, size_t elements)
+{
+	const struct dtype_info *info = dtype_info(t);
+	size_t blocks = elements / info->block;
+	for (size_t i = 0; i < blocks; i++) {
+		uint8_t *b = w + i * info->block_bytes;
+		for (uint32_t j = 0; j < info->block_bytes; j++)
+			b[j] = (uint8_t)rnd();
+		float f = rnd_float();
+		uint16_t h = f32_to_f16(f * 0.01f), bf = f32_to_bf16(f), one = f32_to_f16(f);
+		switch (t) {
+		case DTYPE_F32:
+			memcpy(b, &f, 4);
+			break;
+		case DTYPE_F16:
+			memcpy(b, &one, 2);
+			break;
+		case DTYPE_BF16:
+			memcpy(b, &bf, 2);
+			break;
+		case DTYPE_Q6_K:
+			memcpy(b + 208, &h, 2);
+			break;
+		case DTYPE_Q4_1:
+			memcpy(b + 2, &one, 2);
+			memcpy(b, &h, 2);
+			break;
+		default:
+			memcpy(b, &h, 2);
+		}
+	}
+}
+
+static size_t row_bytes(enum dtype t, size_t k)
+{
+	return k / dtype_info(t)->block * dtype_info(t)->block_bytes;
+}
+
+/* --- matmul --------------------------------------------------------------------- */
+
+struct product { /* one problem; the weights lie at an odd address */
+	float *x, *y, *bias;
+	uint8_t *raw;
+	struct matmul m;
+};
+
+static void product_init(struct product *p, enum dtype t, uint32_t n, uint32_t k, uint32_t rows)
+{
+	size_t ldx = k + 3, ldy = rows + 5;
+	p->x = malloc(n * ldx * sizeof(float));
+	p->y = malloc(n * ldy * sizeof(float));
+	p->bias = malloc(rows * sizeof(float));
+	p->raw = malloc(rows * row_bytes(t, k) + 1);
+	fill(p->x, n * ldx);
+	fill(p->bias, rows);
+	fill_weights(p->raw + 1, t, (size_t)rows * k);
+	p->m = (struct matmul){.y = p->y, .ldy = ldy, .x = p->x, .ldx = ldx, .w = p->raw + 1,
+		.dtype = t, .n = n, .k = k, .rows = rows, .bias = p->bias};
+}
+
+static void product_clear(struct product *p)
+{
+	free(p->x);
+	free(p->y);
+	free(p->bias);
+	free(p->raw);
+}
+
+/* In double, from the decoded weights. */
+static void check_product(const struct product *p, const char *variant)
+{
+	const struct matmul *m = &p->m;
+	float *w = malloc(m->k * sizeof(float));
+	for (uint32_t r = 0; r < m->rows; r++) {
+		dtype_info(m->dtype)->decode((const uint8_t *)m->w + r * row_bytes(m->dtype, m->k), w,
+			m->k);
+		for (uint32_t i = 0; i < m->n; i++) {
+			double sum = m->bias ? (double)m->bias[r] : 0, size = fabs(sum);
+			for (uint32_t j = 0; j < m->k; j++) {
+				double v = (double)w[j] * (double)m->x[i * m->ldx + j];
+				sum += v;
+				size += fabs(v);
+			}
+			double y = (double)m->y[i * m->ldy + r];
+			if (!(fabs(y - sum) <= 4e-6 * size))
+				fail_msg("%s %s n %u k %u rows %u: y[%u][%u] %g, not %g", variant,
+					dtype_info(m->dtype)->name, m->n, m->k, m->rows, i, r, y, sum);
+		}
+	}
+	free(w);
+}
+
+static const struct {
+	uint32_t n, k, rows;
+} shapes[] = {{1, 1, 1}, {1, 15, 3}, {2, 16, 2}, {3, 17, 7}, {4, 31, 25}, {5, 33, 5}, {7, 100, 29},
+	{70, 511, 26}, {1, 256, 9}, {2, 256, 11}, {3, 512, 10}, {6, 256, 31}, {65, 768, 49},
+	{66, 2816, 27}, {4, 2560, 8}, {1, 2816, 3}, {67, 1025, 5}, {1, 576, 200}, {5, 64, 30},
+	{9, 96, 24}};
+
+static void matmul_is_close(void **state)
+{
+	(void)state;
+	for (const char *const *v = cpu_backend_variants(); *v; v++) {
+		struct backend *b = open_cpu(*v, 2);
+		for (size_t s = 0; s < sizeof(shapes) / sizeof(*shapes); s++) {
+			for (enum dtype t = DTYPE_F32; t < DTYPE_COUNT; t++) {
+				if (shapes[s].k % dtype_info(t)->block)
+					continue;
+				struct product p;
+				product_init(&p, t, shapes[s].n, shapes[s].k, shapes[s].rows);
+				if (s % 2)
+					p.m.bias = NULL;
+				b->ops->matmul(b, &p.m);
+				check_product(&p, *v);
+				product_clear(&p);
+			}
+		}
+		b->ops->close(b);
+	}
+}
+
+/* The whole product at once, row by row of x, and the weight in ragged parts: the same bits. */
+static void check_same_bits(struct backend *const *b, int backends, const struct product *p)
+{
+	struct matmul m = p->m;
+	size_t bytes = m.n * m.ldy * sizeof(float);
+	float *want = malloc(bytes), *got = malloc(bytes);
+	memset(want, 0, bytes);
+	m.y = want;
+	b[0]->ops->matmul(b[0], &m);
+	for (int j = 0; j < backends; j++) {
+		for (uint32_t step_n = 1; step_n <= m.n; step_n += step_n < 6 ? 1 : 29) {
+			memset(got, 0, bytes);
+			uint32_t part;
+			for (uint32_t r = 0; r < m.rows; r += part) {
+				part = 1 + rnd() % 50;
+				if (part > m.rows - r)
+					part = m.rows - r;
+				for (uint32_t i = 0; i < m.n; i += step_n) {
+					struct matmul q = m;
+					q.y = got + i * m.ldy + r;
+					q.x = m.x + i * m.ldx;
+					q.n = m.n - i < step_n ? m.n - i : step_n;
+					q.rows = part;
+					q.w = (const uint8_t *)m.w + r * row_bytes(m.dtype, m.k);
+					q.bias = m.bias + r;
+					b[j]->ops->matmul(b[j], &q);
+				}
+			}
+			if (memcmp(got, want, bytes))
+				fail_msg("%s %s n %u by %u, k %u: other bits with %d threads",
+					b[j]->variant, dtype_info(m.dtype)->name, m.n, step_n, m.k,
+					b[j]->threads);
+		}
+	}
+	free(want);
+	free(got);
+}
+
+static void matmul_rows_are_invariant(void **state)
+{
+	(void)state;
+	static const struct {
+		uint32_t n, k, rows;
+	} sizes[] = {{MAX_N, 768, 60}, {9, MAX_K, 30}, {5, 1023, 40}, {4, 17, 130}, {66, 32, 33}};
+	for (const char *const *v = cpu_backend_variants(); *v; v++) {
+		struct backend *b[] = {open_cpu(*v, 1), open_cpu(*v, 2), open_cpu(*v, 3)};
+		for (size_t s = 0; s < sizeof(sizes) / sizeof(*sizes); s++) {
+			for (enum dtype t = DTYPE_F32; t < DTYPE_COUNT; t++) {
+				if (sizes[s].k % dtype_info(t)->block)
+					continue;
+				struct product p;
+				product_init(&p, t, sizes[s].n, sizes[s].k, sizes[s].rows);
+				check_same_bits(b, 3, &p);
+				product_clear(&p);
+			}
+		}
+		for (int i = 0; i < 3; i++)
+			b[i]->ops->close(b[i]);
+	}
+}
+
+/* x = a unit vector picks a weight: the bits of the reference decoding, as does decode. */
+static void weights_are_decoded_exactly(void **state)
+{
+	(void)state;
+	enum { K = 512 };
+	for (const char *const *v = cpu_backend_variants(); *v; v++) {
+		struct backend *b = open_cpu(*v, 1);
+		for (enum dtype t = DTYPE_F32; t < DTYPE_COUNT; t++) {
+			struct product p;
+			float want[K], got[K];
+			product_init(&p, t, 1, K, 1);
+			p.m.bias = NULL;
+			dtype_info(t)->decode(p.m.w, want, K);
+			b->ops->decode(b, got, p.m.w, t, K);
+			assert_memory_equal(want, got, sizeof(want));
+			for (size_t j = 0; j < K; j++) {
+				memset(p.x, 0, K * sizeof(float));
+				p.x[j] = 1;
+				b->ops->matmul(b, &p.m);
+				if (p.y[0] != want[j])
+					fail_msg("%s %s element %zu: %a, not %a", *v, dtype_info(t)->name, j,
+						(double)p.y[0], (double)want[j]);
+			}
+			product_clear(&p);
+		}
+		b->ops->close(b);
+	}
+}
+
+static void odd_weights_are_survived(void **state)
+{
+	(void)state;
+	for (const char *const *v = cpu_backend_variants(); *v; v++) {
+		struct backend *b = open_cpu(*v, 2);
+		for (enum dtype t = DTYPE_F32; t < DTYPE_COUNT; t++) {
+			struct product p;
+			product_init(&p, t, 5, 512, 30);
+			memset(p.raw, 0xFF, 30 * row_bytes(t, 512) + 1); /* NaN scales */
+			p.x[0] = INFINITY, p.x[1] = -INFINITY;
+			b->ops->matmul(b, &p.m);
+			assert_true(isnan(p.y[0]));
+			product_clear(&p);
+		}
+		b->ops->close(b);
+	}
+}
+
+/* --- attention ------------------------------------------------------------------- */
+
+struct attend {
+	float *q, *out;
+	void *k, *v;
+	uint32_t *cells;
+	struct attn_row *rows;
+	struct attention a;
+};
+
+enum { CELLS = 300 };
+
+static void attend_init(struct attend *t, enum dtype type, uint32_t n, uint32_t heads,
+	uint32_t kv_heads, uint32_t head_dim)
+{
+	size_t width = (size_t)heads * head_dim, kv = (size_t)CELLS * kv_heads * head_dim;
+	*t = (struct attend){malloc(n * width * 4), malloc(n * width * 4), malloc(kv * 4),
+		malloc(kv * 4), malloc(CELLS * 4), malloc(n * sizeof(struct attn_row)), {0}};
+	fill(t->q, n * width);
+	for (size_t i = 0; i < kv; i++) {
+		float k = rnd_float() * 2, v = rnd_float();
+		if (type == DTYPE_F32) {
+			((float *)t->k)[i] = k, ((float *)t->v)[i] = v;
+		} else {
+			((uint16_t *)t->k)[i] = f32_to_f16(k), ((uint16_t *)t->v)[i] = f32_to_f16(v);
+		}
+	}
+	for (uint32_t i = 0; i < CELLS; i++)
+		t->cells[i] = i * 7 % CELLS; /* a permutation */
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t base = i % 3 * 5, first = base + (i % 4 == 3 ? rnd() % 100 : 0);
+		t->rows[i] = (struct attn_row){base, first, i == 1 ? 0 : 1 + rnd() % (CELLS - first)};
+	}
+	t->a = (struct attention){.out = t->out, .ldo = width, .q = t->q, .ldq = width,
+		.q_map = {0, 0, heads}, .k = t->k, .v = t->v, .kv_type = type, .cells = t->cells,
+		.rows = t->rows, .n = n, .heads = heads, .kv_heads = kv_heads,
+		.head_dim = head_dim, .max_count = CELLS, .scale = 0.5f};
+}
+
+static void attend_clear(struct attend *t)
+{
+	free(t->q), free(t->out), free(t->k), free(t->v), free(t->cells), free(t->rows);
+}
+
+/* Every variant against ref; then rows one by one, and on 1 to 3 threads: the same bits. */
+static void check_attention(struct attend *t)
+{
+	size_t count = t->a.n * t->a.ldo;
+	float *want = malloc(count * 4), *all = malloc(count * 4);
+	struct backend *ref = open_cpu("ref", 1);
+	t->a.out = want;
+	ref->ops->attention(ref, &t->a);
+	ref->ops->close(ref);
+	for (const char *const *v = cpu_backend_variants(); *v; v++) {
+		for (int threads = 1; threads <= 3; threads++) {
+			struct backend *b = open_cpu(*v, threads);
+			t->a.out = threads == 1 ? all : t->out;
+			b->ops->attention(b, &t->a);
+			if (threads > 1)
+				assert_memory_equal(all, t->out, count * 4);
+			for (size_t i = 0; i < count; i++)
+				if (!(fabsf(all[i] - want[i]) <= 2e-5f))
+					fail_msg("%s: out[%zu] %g, not %g", *v, i, (double)all[i],
+						(double)want[i]);
+			for (uint32_t i = 0; i < t->a.n; i++) {
+				struct attention one = t->a;
+				one.n = 1;
+				one.q += i * one.ldq, one.rows += i;
+				one.out = t->out + i * one.ldo;
+				b->ops->attention(b, &one);
+			}
+			assert_memory_equal(all, t->out, count * 4);
+			b->ops->close(b);
+		}
+	}
+	free(want);
+	free(all);
+}
+
+static void attention_is_close_and_invariant(void **state)
+{
+	(void)state;
+	static const struct {
+		uint32_t n, heads, kv_heads, head_dim;
+	} sizes[] = {{9, 9, 3, 64}, {5, 4, 4, 16}, {6, 14, 2, 8}, {4, 2, 1, 80}, {3, 1, 1, 1}, {8, 10, 2, 37}};
+	for (size_t s = 0; s < sizeof(sizes) / sizeof(*sizes); s++) {
+		for (int kind = 0; kind < 4; kind++) {
+			struct attend t;
+			attend_init(&t, kind & 1 ? DTYPE_F16 : DTYPE_F32, sizes[s].n, sizes[s].heads,
+				sizes[s].kv_heads, sizes[s].head_dim);
+			t.a.softcap = kind & 2 ? 3.0f : 0.0f;
+			check_attention(&t);
+			attend_clear(&t);
+		}
+	}
+}
+
+/* --- the rest --------------------------------------------------------------------- */
+
+static void assert_close(const char *what, const float *got, const float *want, size_t n, float tol)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!(fabsf(got[i] - want[i]) <= tol * (1 + fabsf(want[i]))))
+			fail_msg("%s: [%zu] %g, not %g", what, i, (double)got[i], (double)want[i]);
+}
+
+static void row_operations_are_close(void **state)
+{
+	(void)state;
+	enum { N = 5, D = 77, LD = 80 };
+	float x[N * LD], u[N * LD], w[D], c[N * D], s[N * D], want[N * LD], got[N * LD];
+	fill(x, N * LD), fill(u, N * LD), fill(w, D), fill(c, N * D), fill(s, N * D);
+	struct backend *ref = open_cpu("ref", 1);
+	for (const char *const *v = cpu_backend_variants(); *v; v++) {
+		struct backend *b = open_cpu(*v, 2);
+		memset(want, 0, sizeof(want)), memset(got, 0, sizeof(got));
+		ref->ops->rmsnorm(ref, want, x, w, N, D, LD, 1e-5f);
+		b->ops->rmsnorm(b, got, x, w, N, D, LD, 1e-5f);
+		assert_close("rmsnorm", got, want, N * LD, 2e-6f);
+		for (int act = ACT_SILU; act <= ACT_RELU; act++) {
+			ref->ops->act_mul(ref, (enum act_kind)act, want, x, act % 2 ? u : NULL, N, D, LD);
+			b->ops->act_mul(b, (enum act_kind)act, got, x, act % 2 ? u : NULL, N, D, LD);
+			assert_close("act_mul", got, want, N * LD, 2e-6f);
+		}
+		memcpy(want, x, sizeof(x)), memcpy(got, x, sizeof(x));
+		ref->ops->add(ref, want, u, 0.3f, N, D, LD);
+		b->ops->add(b, got, u, 0.3f, N, D, LD);
+		ref->ops->scale(ref, want, 1.7f, N * LD);
+		b->ops->scale(b, got, 1.7f, N * LD);
+		assert_memory_equal(want, got, sizeof(got));
+		for (int style = ROPE_HALF; style <= ROPE_PAIR; style++) {
+			struct rope r = {want, LD, {1, 0, 2}, c, s, N, 2, 38, 36, (enum rope_style)style};
+			ref->ops->rope(ref, &r);
+			r.x = got;
+			b->ops->rope(b, &r);
+			assert_close("rope", got, want, N * LD, 2e-6f);
+		}
+		b->ops->close(b);
+	}
+	ref->ops->close(ref);
+}
+
+static void kv_store_rounds_and_maps(void **state)
+{
+	(void)state;
+	enum { N = 3, HEADS = 2, DIM = 19, STRIDE = 50, LD = 120, CELL = HEADS * DIM };
+	static const uint32_t cells[N] = {4, 0, 2};
+	float src[N * LD], f32[5 * CELL];
+	uint16_t f16[5 * CELL];
+	fill(src, N * LD);
+	for (const char *const *v = cpu_backend_variants(); *v; v++) {
+		struct backend *b = open_cpu(*v, 2);
+		struct head_map map = {10, STRIDE, 1};
+		b->ops->kv_store(b, f32, DTYPE_F32, src, LD, map, HEADS, DIM, cells, N);
+		b->ops->kv_store(b, f16, DTYPE_F16, src, LD, map, HEADS, DIM, cells, N);
+		for (size_t i = 0; i < N * CELL; i++) {
+			size_t row = i / CELL, head = i / DIM % HEADS, j = i % DIM;
+			float x = src[row * LD + 10 + head * STRIDE + j];
+			size_t at = cells[row] * CELL + head * DIM + j;
+			assert_true(f32[at] == x);
+			assert_int_equal(f16[at], f32_to_f16(x));
+		}
+		b->ops->close(b);
+	}
+}
+
+/* silu shows e^x: with x = -t it is -t / (1 + e^t). */
+static void exponential_is_accurate(void **state)
+{
+	(void)state;
+	enum { N = 4001 };
+	static float x[N], y[N];
+	for (int i = 0; i < N; i++)
+		x[i] = (float)(i - 2000) * 0.05f;
+	for (const char *const *v = cpu_backend_variants(); *v; v++) {
+		struct backend *b = open_cpu(*v, 1);
+		b->ops->act_mul(b, ACT_SILU, y, x, NULL, 1, N, N);
+		for (int i = 0; i < N; i++) {
+			double want = (double)x[i] / (1 + exp(-(double)x[i]));
+			if (!(fabs((double)y[i] - want) <= 4e-7 * fabs(want) + 1e-36))
+				fail_msg("%s: silu(%g) is %.9g, not %.9g", *v, (double)x[i], (double)y[i],
+					want);
+		}
+		b->ops->close(b);
+	}
+}
+
+static void wrong_options_are_explained(void **state)
+{
+	(void)state;
+	struct err e = ERR_INIT;
+	struct backend *b;
+	assert_int_equal(cpu_backend_open(&b, "mmx", 1, &e), -1);
+	assert_non_null(strstr(e.msg, "ref"));
+	assert_int_equal(cpu_backend_open(&b, "auto", -1, &e), -1);
+	b = open_cpu("auto", 0);
+	assert_true(b->threads >= 1 && b->host_memory);
+	b->ops->close(b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(matmul_is_close),
+		cmocka_unit_test(matmul_rows_are_invariant),
+		cmocka_unit_test(weights_are_decoded_exactly),
+		cmocka_unit_test(odd_weights_are_survived),
+		cmocka_unit_test(attention_is_close_and_invariant),
+		cmocka_unit_test(row_operations_are_close),
+		cmocka_unit_test(kv_store_rounds_and_maps),
+		cmocka_unit_test(exponential_is_accurate),
+		cmocka_unit_test(wrong_options_are_explained),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
