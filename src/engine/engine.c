@@ -257,12 +257,13 @@ float *engine_logits(struct engine *en)
 void engine_cancel(struct engine *en)
 {
 	atomic_store(&en->cancelled, true);
-	stream_interrupt(en->stream);
+	stream_interrupt(en->stream, true);
 }
 
 void engine_uncancel(struct engine *en)
 {
 	atomic_store(&en->cancelled, false);
+	stream_interrupt(en->stream, false);
 }
 
 struct trace *engine_trace(struct engine *en)
