@@ -212,6 +212,11 @@ void chat_uncancel(struct chat *c)
 		engine_uncancel(en);
 }
 
+bool chat_has_template(const struct chat *c)
+{
+	return c->template != NULL;
+}
+
 struct sampler_params *chat_sampler(struct chat *c)
 {
 	return &c->cfg.sampler;

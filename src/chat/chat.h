@@ -85,6 +85,7 @@ int chat_start(struct chat *c, uint32_t ctx, struct err *e);
 void chat_cancel(struct chat *c);   /* any thread: stop the answer now being made */
 void chat_uncancel(struct chat *c); /* any thread: before the next answer */
 
+bool chat_has_template(const struct chat *c);
 struct sampler_params *chat_sampler(struct chat *c);
 void chat_set_max_tokens(struct chat *c, uint32_t n);
 const struct model *chat_model(const struct chat *c);

@@ -2,6 +2,8 @@
 #ifndef AIRLCHAT_CLI_COMMANDS_H
 #define AIRLCHAT_CLI_COMMANDS_H
 
+#include <signal.h>
+
 #include "backend/backend.h"
 #include "chat/chat.h"
 #include "cli/options.h"
@@ -22,7 +24,9 @@ int cmd_logits(const struct options *o, struct backend *b);
 int json_lines(int (*line)(void *arg, const char *text, size_t len, struct buf *out, struct err *e),
 	void *arg);
 
-/* Set by SIGINT, SIGTERM and SIGHUP; the chat that is running is cancelled. */
+/* SIGINT, SIGTERM and SIGHUP: main blocks them before any thread starts, a thread of ours waits for
+ * them and cancels the chat that is watched (without one, the program ends with status 130). */
+void interrupt_signals(sigset_t *set);
 void interrupt_watch(struct chat *c); /* NULL: stop watching */
 int interrupted(void);		      /* the signal, or 0 */
 void interrupt_reset(void);

@@ -1,4 +1,6 @@
 #include <locale.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,10 +34,14 @@ static int run(const struct options *o)
 	struct backend *b = NULL;
 	if (o->command == CMD_TOKENIZE)
 		return cmd_tokenize(o);
+	if (o->command == CMD_RENDER)
+		return cmd_render(o);
 	if (cpu_backend_open(&b, o->ops, o->threads, &e) < 0)
 		return report(&e);
 	int rc = o->command == CMD_PLAN	  ? cmd_plan(o, b)
-: cmd_logits(o, b);
+		: o->command == CMD_LOGITS ? cmd_logits(o, b)
+		: o->prompt		   ? cmd_prompt(o, b)
+					   : cmd_plain(o, b);
 	b->ops->close(b);
 	return rc;
 }
@@ -44,7 +50,10 @@ int main(int argc, char **argv)
 {
 	struct options o;
 	struct err e = ERR_INIT;
+	sigset_t set;
 	setlocale(LC_CTYPE, "");
+	interrupt_signals(&set);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	int rc = options_parse(&o, argc, argv, &e) < 0 ? report(&e) : 0;
 	if (rc == 0 && o.help)
 		options_help();
