@@ -1,4 +1,59 @@
-int main(void)
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backend/cpu/cpu.h"
+#include "cli/commands.h"
+
+int report(const struct err *e)
 {
-	return 0;
+	fprintf(stderr, "airlchat: %s\n", e->msg);
+	return e->code == ERR_USAGE ? 2 : e->code == ERR_CANCELLED ? 130 : 1;
+}
+
+static void version(void)
+{
+	puts("airlchat " PACKAGE_VERSION);
+	printf("  kernels:");
+	for (const char *const *v = cpu_backend_variants(); *v; v++)
+		printf(" %s", *v);
+#ifdef HAVE_LIBURING
+	puts("\n  readers: uring pread");
+#else
+	puts("\n  readers: pread (built without liburing)");
+#endif
+	puts("  device: cpu");
+}
+
+static int run(const struct options *o)
+{
+	struct err e = ERR_INIT;
+	struct backend *b = NULL;
+	if (cpu_backend_open(&b, o->ops, o->threads, &e) < 0)
+		return report(&e);
+	int rc = o->command == CMD_PLAN	  ? cmd_plan(o, b)
+: cmd_logits(o, b);
+	b->ops->close(b);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o;
+	struct err e = ERR_INIT;
+	setlocale(LC_CTYPE, "");
+	int rc = options_parse(&o, argc, argv, &e) < 0 ? report(&e) : 0;
+	if (rc == 0 && o.help)
+		options_help();
+	else if (rc == 0 && o.version)
+		version();
+	else if (rc == 0)
+		rc = run(&o);
+	options_clear(&o);
+	if (fflush(stdout) != 0 && rc == 0) {
+		perror("airlchat: can't write to stdout");
+		rc = 1;
+	}
+	return rc;
 }

@@ -60,7 +60,7 @@ void stream_close(struct stream *s); /* waits for reads in flight; NULL is fine 
 
 /* Wait for chunk `index`, which must be the one after the last acquired (cyclic), or any after
  * stream_rewind. At most two leases are held at once. Returns -1 with ERR_IO on a read error, with
- * ERR_CANCELLED after stream_interrupt. */
+ * ERR_CANCELLED while interrupted. */
 int stream_acquire(struct stream *s, size_t index, struct lease *out, struct err *e);
 void stream_release(struct stream *s, struct lease *l); /* records a compute event on a device */
 
@@ -72,8 +72,8 @@ void stream_rewind(struct stream *s);
 int stream_read(struct stream *s, uint32_t file, uint64_t offset, size_t bytes, void *dst,
 	struct err *e);
 
-/* From any thread: makes the acquire that waits now, or the next one, fail with ERR_CANCELLED. */
-void stream_interrupt(struct stream *s);
+/* From any thread: while on, every acquire fails with ERR_CANCELLED, also one that waits now. */
+void stream_interrupt(struct stream *s, bool on);
 
 /* A picture for gauges, from any thread. Counters since stream_open. */
 struct stream_view {

@@ -1,0 +1,30 @@
+/* The subcommands. Each returns the exit status: 0, 1 failure, 130 interrupted. Private to cli/. */
+#ifndef AIRLCHAT_CLI_COMMANDS_H
+#define AIRLCHAT_CLI_COMMANDS_H
+
+#include "backend/backend.h"
+#include "chat/chat.h"
+#include "cli/options.h"
+
+int report(const struct err *e); /* the sentence on stderr; returns the exit status */
+
+void chat_config_from(struct chat_config *cfg, const struct options *o, struct backend *b);
+
+int cmd_prompt(const struct options *o, struct backend *b); /* -p */
+int cmd_plain(const struct options *o, struct backend *b);
+int cmd_plan(const struct options *o, struct backend *b);
+int cmd_tokenize(const struct options *o);
+int cmd_render(const struct options *o);
+int cmd_logits(const struct options *o, struct backend *b);
+
+/* Call line for each line of stdin; it appends one JSON object to out, or fails, which answers
+ * {"error"}. Returns 0, or 1 if any line failed. */
+int json_lines(int (*line)(void *arg, const char *text, size_t len, struct buf *out, struct err *e),
+	void *arg);
+
+/* Set by SIGINT, SIGTERM and SIGHUP; the chat that is running is cancelled. */
+void interrupt_watch(struct chat *c); /* NULL: stop watching */
+int interrupted(void);		      /* the signal, or 0 */
+void interrupt_reset(void);
+
+#endif

@@ -1,0 +1,34 @@
+/* One table makes the parser, --help and the checks of the man page's option list. */
+#ifndef AIRLCHAT_CLI_OPTIONS_H
+#define AIRLCHAT_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "engine/sampler.h"
+#include "quant/dtype.h"
+
+enum command { CMD_CHAT, CMD_PLAN, CMD_TOKENIZE, CMD_RENDER, CMD_LOGITS };
+
+struct options {
+	enum command command;
+	const char *model; /* NULL if not given */
+	const char *prompt, *prompt_file, *system, *template_file, *trace_file, *save;
+	const char *reader, *ops, *theme;
+	const char **stops, **template_vars; /* K=V */
+	size_t n_stops, n_template_vars;
+	uint64_t ram, chunk_size;
+	uint32_t max_tokens, ctx, prefill_rows;
+	int threads;
+	enum dtype kv_type;
+	struct sampler_params sampler;
+	bool raw, json, stats, plain, no_color, last, help, version;
+};
+
+/* argv is permuted; strings stay borrowed from it. ERR_USAGE with a sentence on a mistake. */
+int options_parse(struct options *o, int argc, char **argv, struct err *e);
+void options_clear(struct options *o);
+void options_help(void); /* to stdout */
+
+#endif

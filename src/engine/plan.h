@@ -1,0 +1,58 @@
+/* The planner: what stays in memory and what streams, computed once from the budgets.
+ *
+ * Host memory on a CPU:  ram = base + backend + kv + activations + small + ring + resident.
+ * kv = 2 * layers * ctx * kv_heads * head_dim * bytes per element.
+ * activations (float32, n = prefill_rows rows):
+ *   n * (2 hidden + max(2 q + 2 kv, 2 ffn) + 2 rot) + logits_rows * vocab,
+ *   with q = heads * head_dim, kv = kv_heads * head_dim; beside the raw embedding rows of the block.
+ * A cyclic scan defeats LRU, so the resident set is fixed; it is spread evenly through the schedule,
+ * so that the disk works while resident chunks compute. */
+#ifndef AIRLCHAT_ENGINE_PLAN_H
+#define AIRLCHAT_ENGINE_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "model/model.h"
+#include "quant/dtype.h"
+
+struct plan_request {
+	uint64_t ram;	       /* budget in bytes; 0: what is free now, less a margin */
+	uint64_t vram;	       /* budget on a device with memory of its own */
+	uint64_t base;	       /* what the process takes without the engine; 0: measure now */
+	uint64_t backend;      /* struct backend.overhead */
+	bool host_memory;
+	uint32_t ctx;	       /* cells; 0: min(model's, 4096, what fits) */
+	uint32_t prefill_rows; /* 0: PLAN_PREFILL_ROWS */
+	uint32_t logits_rows;  /* rows whose logits one pass gives; 0: 1 */
+	enum dtype kv_type;
+	uint64_t chunk_bytes; /* 0: chosen */
+};
+
+#define PLAN_PREFILL_ROWS 512
+
+struct plan {
+	uint64_t ram_bytes;	/* the budget */
+	uint64_t min_ram_bytes; /* the smallest budget that works with this context */
+	uint64_t base_bytes, backend_bytes, kv_bytes, activation_bytes, small_bytes, ring_bytes;
+	uint64_t device_ring_bytes, vram_bytes, vram_used; /* 0 with host_memory */
+	uint64_t resident_bytes;		     /* weights kept in RAM (and VRAM) */
+	uint64_t streamed_bytes;		     /* weights read from disk each pass */
+	uint64_t chunk_bytes;
+	uint32_t ctx, prefill_rows, logits_rows;
+	enum dtype kv_type;
+	struct schedule schedule;
+	uint8_t *tiers;	 /* [schedule.n] enum tier of stream/stream.h */
+	uint8_t *layers; /* [n_layers + 1] percent of the streamed weights' bytes that are resident */
+};
+
+/* ERR_BUDGET names the smallest budget that works. plan_clear frees. */
+int plan_make(struct plan *p, const struct model *m, const struct plan_request *r, struct err *e);
+void plan_clear(struct plan *p);
+
+uint64_t plan_free_ram(void); /* min(MemAvailable, cgroup room) now, in bytes */
+uint64_t plan_process_ram(void); /* resident set of this process, in bytes */
+uint64_t plan_peak_ram(void);	 /* its high-water mark */
+
+#endif
