@@ -48,10 +48,9 @@ SIMD_INLINE __m128i load128(const uint8_t *p)
 
 SIMD_INLINE void dec_f32(const uint8_t *w, size_t g, v16 out[2])
 {
-	float t[32];
-	memcpy(t, w + g * 128, sizeof(t));
-	out[0] = v16_load(t);
-	out[1] = v16_load(t + 16);
+	const void *p = w + g * 128;
+	out[0] = v16_load(p); /* at any alignment */
+	out[1] = v16_load((const float *)p + 16);
 }
 
 SIMD_INLINE void dec_f16(const uint8_t *w, size_t g, v16 out[2])
