@@ -45,9 +45,9 @@ int main(int argc, char **argv)
 	} sizes[] = {{576, 576}, {1536, 576}, {4096, 1024}};
 	struct err e = ERR_INIT;
 	size_t most = (size_t)4096 * 1024;
-	void *w = mem_array(most, sizeof(float));
-	float *x = mem_array((size_t)MAX_ROWS * 4096, sizeof(float));
-	float *y = mem_array((size_t)MAX_ROWS * 1024, sizeof(float));
+	void *w = mem_pages(most * sizeof(float));
+	float *x = mem_pages((size_t)MAX_ROWS * 4096 * sizeof(float));
+	float *y = mem_pages((size_t)MAX_ROWS * 1024 * sizeof(float));
 	if (!w || !x || !y)
 		return 1;
 	memset(w, 0x11, most * sizeof(float));
@@ -65,8 +65,5 @@ int main(int argc, char **argv)
 					bench(b, t, sizes[s].k, sizes[s].rows, w, x, y);
 		b->ops->close(b);
 	}
-	free(w);
-	free(x);
-	free(y);
 	return 0;
 }
