@@ -1,5 +1,5 @@
 /* The AVX2 variant: 16 lanes are two registers. What is done with them is in simd_matmul.h and
- * simd_ops.h, shared with avx512.c, so that both variants give the same bits. */
+ * simd_ops.h, so that a variant with wider registers could give the same bits. */
 #include "backend/cpu/kernels.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
