@@ -1,5 +1,5 @@
 /* The AVX2 variant: 16 lanes are two registers. What is done with them is in simd_matmul.h and
- * simd_ops.h, shared with avx512.c, so that both variants give the same bits. */
+ * simd_ops.h, so that a variant with wider registers could give the same bits. */
 #include "backend/cpu/kernels.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -137,16 +137,23 @@ SIMD_INLINE v16 v16_scale2(v16 x, v16 n)
 #define TILE_X 2
 #define TILE_W 3
 
+/* One load for both uses: compilers rather repeat the load than take a register. */
+#define LOAD_ONCE(v, p)                                                                           \
+	do {                                                                                      \
+		(v) = _mm256_loadu_ps(p);                                                         \
+		__asm__("" : "+x"(v));                                                            \
+	} while (0)
+
 #define HALF_STEP(o, s0, s1, s2, s3, s4, s5)                                                      \
 	do {                                                                                      \
 		__m256 p = _mm256_loadu_ps(x0 + (o)), q = _mm256_loadu_ps(x1 + (o)), v;           \
-		v = _mm256_loadu_ps(w0 + (o));                                                    \
+		LOAD_ONCE(v, w0 + (o));                                                           \
 		s0 = _mm256_fmadd_ps(p, v, s0);                                                   \
 		s3 = _mm256_fmadd_ps(q, v, s3);                                                   \
-		v = _mm256_loadu_ps(w1 + (o));                                                    \
+		LOAD_ONCE(v, w1 + (o));                                                           \
 		s1 = _mm256_fmadd_ps(p, v, s1);                                                   \
 		s4 = _mm256_fmadd_ps(q, v, s4);                                                   \
-		v = _mm256_loadu_ps(w2 + (o));                                                    \
+		LOAD_ONCE(v, w2 + (o));                                                           \
 		s2 = _mm256_fmadd_ps(p, v, s2);                                                   \
 		s5 = _mm256_fmadd_ps(q, v, s5);                                                   \
 	} while (0)

@@ -1,4 +1,4 @@
-/* The CPU backend: plain C always works; AVX2 and AVX-512 variants are chosen at run time. */
+/* The CPU backend: plain C always works; AVX2 is chosen at run time. */
 #ifndef AIRLCHAT_BACKEND_CPU_CPU_H
 #define AIRLCHAT_BACKEND_CPU_CPU_H
 

@@ -37,7 +37,6 @@ struct cpu_kernels {
 extern const struct cpu_kernels cpu_kernels_ref;
 /* NULL when this build or machine can't run it. */
 const struct cpu_kernels *cpu_kernels_avx2(void);
-const struct cpu_kernels *cpu_kernels_avx512(void);
 
 /* Offset in a row of head h. */
 static inline size_t head_offset(const struct head_map *m, uint32_t h, uint32_t head_dim)

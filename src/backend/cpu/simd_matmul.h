@@ -48,10 +48,9 @@ SIMD_INLINE __m128i load128(const uint8_t *p)
 
 SIMD_INLINE void dec_f32(const uint8_t *w, size_t g, v16 out[2])
 {
-	float t[32];
-	memcpy(t, w + g * 128, sizeof(t));
-	out[0] = v16_load(t);
-	out[1] = v16_load(t + 16);
+	const void *p = w + g * 128;
+	out[0] = v16_load(p); /* at any alignment */
+	out[1] = v16_load((const float *)p + 16);
 }
 
 SIMD_INLINE void dec_f16(const uint8_t *w, size_t g, v16 out[2])
@@ -199,8 +198,8 @@ SIMD_INLINE void dot_row(const struct matmul *m, const uint8_t *w, uint32_t r, u
 		DOT_LOOP(dec_q4_1);
 	case DTYPE_Q8_0:
 		DOT_LOOP(dec_q8_0);
-	default:
-		DOT_LOOP(dec_q6_k);
+	default: /* all shifts and offsets are constants when a block's 8 groups are unrolled */
+		_Pragma("GCC unroll 8") DOT_LOOP(dec_q6_k);
 	}
 	size_t done = groups * 32, rest = m->k - done;
 	if (rest) {
