@@ -295,25 +295,69 @@ static void check_provenance(const struct tokenizer *t)
 	buf_clear(&text);
 }
 
-static void check_long_run(const struct tokenizer *t)
+/* Time linear in the text, whatever it repeats, and no match limit reached. */
+static void check_long_run(const struct tokenizer *t, const char *name, const char *unit)
 {
 	struct err e = ERR_INIT;
 	struct ids ids = {0};
-	struct buf text = BUF_INIT;
-	size_t n = (size_t)1 << 20;
-	char *run = malloc(n);
-	bool ok = run != NULL;
-	if (run) {
-		memset(run, 'a', n);
-		struct tok_span span = {run, n, true};
-		ok = tokenizer_encode(t, &span, 1, 0, &ids, &e) == 0 &&
-		     tokenizer_decode(t, ids.p, ids.len, false, &text, &e) == 0 && text.len == n &&
-		     !memcmp(text.p, run, n);
-	}
-	report(ok, "1 MiB of one letter goes there and back", e.msg);
-	free(run);
-	ids_clear(&ids);
+	struct buf text = BUF_INIT, run = BUF_INIT;
+	char what[200];
+	while (run.len < (size_t)1 << 20 && !run.failed)
+		buf_puts(&run, unit);
+	struct tok_span span = {buf_str(&run), run.len, true};
+	bool ok = tokenizer_encode(t, &span, 1, 0, &ids, &e) == 0 &&
+		  tokenizer_decode(t, ids.p, ids.len, false, &text, &e) == 0 && text.len == run.len &&
+		  !memcmp(text.p, run.p, run.len);
+	snprintf(what, sizeof(what), "%s: 1 MiB of U+%04X... goes there and back", name,
+		(unsigned)(unsigned char)*unit);
+	report(ok, what, e.msg);
+	buf_clear(&run);
 	buf_clear(&text);
+	ids_clear(&ids);
+}
+
+static void check_long_runs(const char *root, const char *name)
+{
+	static const char *const units[] = {"a", "A", " ", "\n", " \n", "7", "'", "\xE4\xB8\xAD",
+		"\xF0\x9F\x9A\x80", "a1 .\n", "<|im_end|>", "<|"};
+	char path[4096];
+	struct err e = ERR_INIT;
+	snprintf(path, sizeof(path), "%s/tokenizers/%s", root, name);
+	struct tokenizer *t = open_at(path, &e);
+	if (!t)
+		report(false, name, e.msg);
+	for (size_t i = 0; t && i < sizeof(units) / sizeof(*units); i++)
+		check_long_run(t, name, units[i]);
+	tokenizer_close(t);
+}
+
+/* Where spans are cut makes no difference, not even inside a character. */
+static void check_cuts(const struct tokenizer *t)
+{
+	static const char text[] = "It's 2024:\xC3\xA9t\xC3\xA9 \xF0\x9F\x9A\x80  ok\n";
+	struct err e = ERR_INIT;
+	struct ids whole = {0}, cut = {0};
+	struct tok_span span = {text, strlen(text), true}, parts[sizeof(text)];
+	size_t n = strlen(text);
+	for (size_t i = 0; i < n; i++)
+		parts[i] = (struct tok_span){text + i, 1, i % 3 == 0};
+	bool ok = tokenizer_encode(t, &span, 1, 0, &whole, &e) == 0 &&
+		  tokenizer_encode(t, parts, n, 0, &cut, &e) == 0 && whole.len == cut.len &&
+		  !memcmp(whole.p, cut.p, cut.len * sizeof(*cut.p));
+	report(ok, "spans of one byte give the ids of the whole", e.msg);
+	ids_clear(&whole);
+	ids_clear(&cut);
+	span = (struct tok_span){"a\xF0\x9F\x9A" "b\xFF", 6, true};
+	struct buf back = BUF_INIT;
+	ok = tokenizer_encode(t, &span, 1, 0, &whole, &e) == 0 &&
+	     tokenizer_decode(t, whole.p, whole.len, false, &back, &e) == 0 &&
+	     !strcmp(buf_str(&back), "a\xEF\xBF\xBD" "b\xEF\xBF\xBD");
+	report(ok, "ill-formed bytes count as U+FFFD", e.msg);
+	uint32_t absurd = UINT32_MAX;
+	buf_reset(&back);
+	report(tokenizer_decode(t, &absurd, 1, false, &back, &e) < 0, "an id out of range is an error", "");
+	ids_clear(&whole);
+	buf_clear(&back);
 }
 
 int main(void)
@@ -332,7 +376,7 @@ int main(void)
 	struct tokenizer *t = open_at(path, &e);
 	if (t) {
 		check_provenance(t);
-		check_long_run(t);
+		check_cuts(t);
 		char more[64];
 		snprintf(more, sizeof(more), "%zu bytes", tokenizer_memory(t));
 		report(tokenizer_memory(t) <= 6u << 20, "SmolLM2's tables take at most 6 MiB", more);
@@ -340,6 +384,9 @@ int main(void)
 		report(false, "open smollm2", e.msg);
 	}
 	tokenizer_close(t);
+	check_long_runs(root, "smollm2");
+	check_long_runs(root, "phi-4-mini-24k");
+	check_long_runs(root, "synth-deepseek");
 	printf("1..%d\n", n_test);
 	return n_bad != 0;
 }
