@@ -30,6 +30,8 @@ static int run(const struct options *o)
 {
 	struct err e = ERR_INIT;
 	struct backend *b = NULL;
+	if (o->command == CMD_TOKENIZE)
+		return cmd_tokenize(o);
 	if (cpu_backend_open(&b, o->ops, o->threads, &e) < 0)
 		return report(&e);
 	int rc = o->command == CMD_PLAN	  ? cmd_plan(o, b)
