@@ -91,19 +91,22 @@ int bpe_word(const struct tokenizer *t, const char *p, size_t len, struct ids *o
 	struct symbol small[64], *s = len <= 64 ? small : mem_array(len, sizeof(*s));
 	struct heap h = {0};
 	int rc = s ? 0 : err_nomem(e);
+	int32_t n = 0; /* a byte that the vocabulary lacks is dropped, as `tokenizers` does */
 	for (size_t i = 0; rc == 0 && i < len; i++) {
-		s[i] = (struct symbol){t->byte_id[(uint8_t)p[i]], (int32_t)i - 1,
-			i + 1 < len ? (int32_t)i + 1 : -1};
-		if (s[i].id == NO_ID)
-			rc = err_set(e, ERR_FORMAT, "%s: the vocabulary has no token for byte 0x%02x", t->path,
-				(uint8_t)p[i]);
+		uint32_t id = t->byte_id[(uint8_t)p[i]];
+		if (id != NO_ID) {
+			s[n] = (struct symbol){id, n - 1, n + 1};
+			n++;
+		}
 	}
-	for (size_t i = 0; rc == 0 && i + 1 < len; i++)
-		if (consider(t, &h, s, (int32_t)i) < 0)
+	if (n)
+		s[n - 1].next = -1;
+	for (int32_t i = 0; rc == 0 && i + 1 < n; i++)
+		if (consider(t, &h, s, i) < 0)
 			rc = err_nomem(e);
 	if (rc == 0 && merge_all(t, s, &h) < 0)
 		rc = err_nomem(e);
-	for (int32_t i = 0; rc == 0 && i >= 0; i = s[i].next)
+	for (int32_t i = 0; rc == 0 && n && i >= 0; i = s[i].next)
 		rc = ids_add(out, s[i].id, e);
 	free(h.p);
 	if (s != small)
