@@ -86,7 +86,7 @@ static int merge_all(const struct tokenizer *t, struct symbol *s, struct heap *h
 int bpe_word(const struct tokenizer *t, const char *p, size_t len, struct ids *out, struct err *e)
 {
 	uint32_t whole = len == 1 || t->ignore_merges ? vocab_find(t, p, len) : NO_ID;
-	if (whole != NO_ID)
+	if (whole != NO_ID && !t->special[whole]) /* a user's text never becomes a special token here */
 		return ids_add(out, whole, e);
 	struct symbol small[64], *s = len <= 64 ? small : mem_array(len, sizeof(*s));
 	struct heap h = {0};

@@ -97,7 +97,10 @@ static bool apply_pre(struct loader *l, const struct pre *p)
 		rc = pretokenizer_add(t, buf_str(&p->pattern), p->pattern.len, p->literal, p->behavior,
 			p->invert, l->e);
 	} else if (!strcmp(p->type, "ByteLevel")) {
+		const struct json_str order = {"ByteLevel with add_prefix_space behind others", 45};
 		l->byte_level = true;
+		if (p->prefix_space && t->n) /* would put a space before every piece */
+			return unsupported(l, "the pre-tokenizer", &order);
 		t->prefix_space |= p->prefix_space;
 		if (p->use_regex)
 			rc = pretokenizer_add(t, PATTERN_GPT2, strlen(PATTERN_GPT2), false, SPLIT_ISOLATED,

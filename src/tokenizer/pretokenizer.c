@@ -29,7 +29,7 @@ static int rewrite_spaces(const char *p, size_t len, struct buf *out, struct err
 		if (p[i] == '[' && !in_class)
 			in_class = true;
 		else if (p[i] == '[')
-			buf_addc(out, '\\'); /* a bracket inside a class is itself */
+			return err_set(e, ERR_UNSUPPORTED, "a pattern with nested brackets is not supported");
 		else if (p[i] == ']')
 			in_class = false;
 		buf_addc(out, p[i]);

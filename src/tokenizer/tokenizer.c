@@ -94,18 +94,36 @@ struct source { /* the spans as one valid text, and which bytes of it a user wro
 	size_t n_runs;
 };
 
+/* Validity is that of the whole: a span may end inside a character, which then belongs to the span
+ * that holds its last byte, and to a user if any byte of it does. */
 static int source_init(struct source *s, const struct tok_span *spans, size_t n, struct err *e)
 {
+	struct buf raw = BUF_INIT;
 	*s = (struct source){0};
-	s->runs = mem_array(n, sizeof(*s->runs));
+	s->runs = mem_array(2 * n + 1, sizeof(*s->runs));
 	if (!s->runs)
 		return err_nomem(e);
-	for (size_t i = 0; i < n; i++) {
-		utf8_append_valid(&s->text, spans[i].p, spans[i].len);
-		s->runs[s->n_runs].end = s->text.len;
-		s->runs[s->n_runs++].user = spans[i].user;
+	for (size_t i = 0; i < n; i++)
+		buf_add(&raw, spans[i].p, spans[i].len);
+	size_t i = 0, end = n ? spans[0].len : 0; /* of span i, in raw */
+	for (size_t at = 0; at < raw.len;) {
+		uint32_t cp;
+		size_t k = utf8_decode(raw.p + at, raw.len - at, &cp, NULL);
+		bool user = false;
+		for (;; end += spans[++i].len) {
+			user |= end > at && spans[i].user;
+			if (end >= at + k)
+				break;
+		}
+		utf8_append_valid(&s->text, raw.p + at, k);
+		at += k;
+		if (s->n_runs == 0 || s->runs[s->n_runs - 1].user != user)
+			s->runs[s->n_runs++].user = user;
+		s->runs[s->n_runs - 1].end = s->text.len;
 	}
-	return buf_ok(&s->text, e);
+	int rc = buf_ok(&raw, e) < 0 ? -1 : buf_ok(&s->text, e);
+	buf_clear(&raw);
+	return rc;
 }
 
 static bool all_template(const struct source *s, size_t start, size_t end)
@@ -183,8 +201,7 @@ static int encode_text(const struct tokenizer *t, const char *p, size_t len, str
 		p = (const char *)nfc;
 		len = (size_t)n;
 	}
-	size_t space;
-	if (t->pre.prefix_space && !is_space_at(p, len, &space)) {
+	if (t->pre.prefix_space && *p != ' ') { /* no other white space counts */
 		buf_addc(&fixed, ' ');
 		buf_add(&fixed, p, len);
 		p = buf_str(&fixed);
