@@ -10,6 +10,8 @@
 #define CHUNK_MAX (8 * MIB)
 #define RING_CHUNKS 16	       /* reads ahead: enough for the drive's full bandwidth */
 #define BASE_GROWTH (3 * MIB)  /* what the process still adds: stacks, heap, buffers of the reader */
+#define BASE_LEAST (13 * MIB)  /* program, libraries and heap of a command that answers */
+#define TOKEN_BYTES 100        /* a vocabulary entry in the tokenizer's tables, its merges included */
 #define DEFAULT_CTX 4096
 
 static uint64_t kv_bytes(const struct model *m, enum dtype type, uint64_t ctx)
@@ -164,7 +166,12 @@ int plan_make(struct plan *p, const struct model *m, const struct plan_request *
 	*p = (struct plan){.kv_type = r->kv_type,
 		.prefill_rows = r->prefill_rows ? r->prefill_rows : PLAN_PREFILL_ROWS,
 		.logits_rows = r->logits_rows ? r->logits_rows : 1};
-	p->base_bytes = (r->base ? r->base : plan_process_ram()) + BASE_GROWTH;
+	/* The same for `plan`, which loads no tokenizer, as for a run, which does: an estimate, unless
+	 * the process is larger already. */
+	uint64_t now = (r->base ? r->base : plan_process_ram()) + BASE_GROWTH;
+	p->base_bytes = BASE_LEAST + (uint64_t)TOKEN_BYTES * m->vocab;
+	if (now > p->base_bytes)
+		p->base_bytes = now;
 	p->backend_bytes = r->backend;
 	p->small_bytes = small_bytes(m);
 	uint64_t avail = plan_free_ram() + plan_process_ram();

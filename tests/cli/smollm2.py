@@ -42,7 +42,7 @@ def main():
     probe = json.dumps({"tokens": lines[1]["prompt_ids"]}) + "\n"
     base = run("logits", MODEL, "--ctx", 256, stdin=probe).stdout
     plan = json.loads(run("plan", MODEL, "--ctx", 256, "--json").stdout)
-    least = plan["min_ram_bytes"] + (2 << 20)
+    least = plan["min_ram_bytes"]
     for options in (["--ram", least], ["--ram", least, "--reader", "pread"], ["--threads", 1],
                     ["--prefill-rows", 1], ["--prefill-rows", 7], ["--chunk-size", 40000],
                     ["--chunk-size", "64M"], ["--reader", "pread"]):
