@@ -54,7 +54,7 @@ static int read_tensor(const struct st_file *f, struct json_reader *r, const cha
 		}
 	}
 	if (r->failed)
-		return -1;
+		return err_prefix(e, "tensor %s", name);
 	if (!dtype || !has_shape || offsets != 2)
 		return err_set(e, ERR_FORMAT, "%s: tensor %s has no dtype, no shape or no data offsets", f->path,
 			name);
@@ -63,7 +63,9 @@ static int read_tensor(const struct st_file *f, struct json_reader *r, const cha
 			f->path, name, (unsigned long long)end + (unsigned long long)f->data,
 			(unsigned long long)f->size);
 	enum dtype t = dtype_from_safetensors(dtype);
-	if (t != DTYPE_UNKNOWN && dtype_bytes(t, elements) != end - begin)
+	/* 0 bytes for some elements: their size overflows */
+	if (t != DTYPE_UNKNOWN &&
+		(dtype_bytes(t, elements) != end - begin || (elements && begin == end)))
 		return err_set(e, ERR_FORMAT, "%s: tensor %s has %llu bytes, but its shape needs %llu", f->path,
 			name, (unsigned long long)(end - begin),
 			(unsigned long long)dtype_bytes(t, elements));
