@@ -129,9 +129,9 @@ static void names_clear(struct names *l)
 
 static int names_add(struct names *l, const char *s, size_t len, struct err *e)
 {
-	for (size_t i = l->n; i > 0 && l->n - i < 4096; i--) /* shards repeat, mostly the last one */
-		if (strlen(l->p[i - 1]) == len && !memcmp(l->p[i - 1], s, len))
-			return 0;
+	/* an index names the same shard for tensor after tensor: names_sort drops the other repeats */
+	if (l->n && strlen(l->p[l->n - 1]) == len && !memcmp(l->p[l->n - 1], s, len))
+		return 0;
 	if (mem_grow(&l->p, &l->cap, l->n + 1, sizeof(*l->p)) < 0 || !(l->p[l->n] = strndup(s, len)))
 		return err_nomem(e);
 	l->n++;
@@ -141,6 +141,21 @@ static int names_add(struct names *l, const char *s, size_t len, struct err *e)
 static int compare_names(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Sort, and drop repeats: a linear search at every addition would let an index cost hours. */
+static void names_sort(struct names *l)
+{
+	size_t n = 0;
+	if (l->n)
+		qsort(l->p, l->n, sizeof(*l->p), compare_names);
+	for (size_t i = 0; i < l->n; i++) {
+		if (n && !strcmp(l->p[n - 1], l->p[i]))
+			free(l->p[i]);
+		else
+			l->p[n++] = l->p[i];
+	}
+	l->n = n;
 }
 
 /* Files of a folder that end in `end`. */
@@ -154,8 +169,7 @@ static int list_dir(const char *dir, const char *end, struct names *out, struct 
 		if (f->d_name[0] != '.' && ends_with(f->d_name, end))
 			rc = names_add(out, f->d_name, strlen(f->d_name), e);
 	closedir(d);
-	if (rc == 0 && out->n)
-		qsort(out->p, out->n, sizeof(*out->p), compare_names);
+	names_sort(out);
 	return rc;
 }
 
@@ -189,8 +203,29 @@ static int read_index(const char *path, struct names *shards, struct err *e)
 		if (rc == 0)
 			rc = json_end(&r);
 	}
+	names_sort(shards);
 	json_reader_clear(&r);
 	buf_clear(&text);
+	return rc;
+}
+
+/* The safetensors files of a folder: what its index names; without one model.safetensors alone (copies
+ * in other precisions, adapters may lie beside it); without that all of them. */
+static int list_shards(const char *dir, struct names *out, struct err *e)
+{
+	static const char single[] = "model.safetensors";
+	char *index = path_join(dir, "model.safetensors.index.json"), *one = path_join(dir, single);
+	int rc;
+	if (!index || !one)
+		rc = err_nomem(e);
+	else if (file_exists(index))
+		rc = read_index(index, out, e);
+	else if (file_exists(one))
+		rc = names_add(out, single, sizeof(single) - 1, e);
+	else
+		rc = list_dir(dir, ".safetensors", out, e);
+	free(index);
+	free(one);
 	return rc;
 }
 
@@ -213,7 +248,9 @@ static int no_tensors(struct builder *b, const char *dir)
 	bool torch = list_dir(dir, ".bin", &bins, &ignored) == 0 && bins.n > 0;
 	names_clear(&bins);
 	if (torch)
-		return err_set(b->e, ERR_UNSUPPORTED, "%s holds pytorch .bin files only: they can run code when opened; convert them to safetensors first (transformers: save_pretrained with safe_serialization)",
+		return err_set(b->e, ERR_UNSUPPORTED,
+			"%s holds pytorch .bin files only: they can run code when opened; convert them to "
+			"safetensors first (transformers: save_pretrained with safe_serialization)",
 			dir);
 	return err_set(b->e, ERR_FORMAT, "%s holds no model: no *.safetensors and no *.gguf file", dir);
 }
@@ -221,12 +258,8 @@ static int no_tensors(struct builder *b, const char *dir)
 static int open_folder(struct builder *b, const char *dir, unsigned flags)
 {
 	struct names files = {0};
-	char *index = path_join(dir, "model.safetensors.index.json"), *gguf = NULL;
-	int rc = index ? 0 : err_nomem(b->e);
-	if (rc == 0 && file_exists(index))
-		rc = read_index(index, &files, b->e);
-	else if (rc == 0)
-		rc = list_dir(dir, ".safetensors", &files, b->e);
+	char *gguf = NULL;
+	int rc = list_shards(dir, &files, b->e);
 	if (rc == 0 && files.n) {
 		rc = read_shards(b, dir, &files);
 	} else if (rc == 0) {
@@ -241,7 +274,6 @@ static int open_folder(struct builder *b, const char *dir, unsigned flags)
 		else if (rc == 0 && !(flags & CHECKPOINT_TENSORS_OPTIONAL))
 			rc = no_tensors(b, dir);
 	}
-	free(index);
 	free(gguf);
 	names_clear(&files);
 	return rc;

@@ -219,9 +219,11 @@ static int index_kvs(struct cursor *c, struct gguf *g)
 
 static int parse(struct cursor *c, struct builder *b, struct gguf *g)
 {
-	uint64_t magic, version, n_tensors, n_kvs;
+	uint64_t magic = 0, version, n_tensors, n_kvs;
 	uint32_t file;
-	if (c->size < 24 || take(c, 4, &magic) < 0 || magic != 0x46554747)
+	if (c->size >= 24 && take(c, 4, &magic) < 0)
+		return -1;
+	if (c->size < 24 || magic != 0x46554747)
 		return err_set(c->e, ERR_FORMAT, "%s is no GGUF file and no folder", c->path);
 	if (take(c, 4, &version) < 0 || take(c, 8, &n_tensors) < 0 || take(c, 8, &n_kvs) < 0)
 		return -1;
@@ -316,16 +318,28 @@ static bool number(enum gguf_type type, const uint8_t *p, double *d, int64_t *i,
 bool gguf_elem_f64(const struct gguf_kv *kv, uint64_t i, double *out)
 {
 	int64_t n;
+	double d;
 	bool is_int;
-	return i < kv->count && number(kv->elem_type, kv->data + i * type_size[kv->elem_type], out, &n, &is_int);
+	if (i >= kv->count)
+		return false;
+	/* an integer over INT64_MAX is no i64, but a fine double */
+	if (!number(kv->elem_type, kv->data + i * type_size[kv->elem_type], &d, &n, &is_int) &&
+		kv->elem_type != GGUF_U64)
+		return false;
+	*out = d;
+	return true;
 }
 
 bool gguf_elem_i64(const struct gguf_kv *kv, uint64_t i, int64_t *out)
 {
 	double d;
+	int64_t n;
 	bool is_int;
-	return i < kv->count &&
-		number(kv->elem_type, kv->data + i * type_size[kv->elem_type], &d, out, &is_int) && is_int;
+	if (i >= kv->count ||
+		!number(kv->elem_type, kv->data + i * type_size[kv->elem_type], &d, &n, &is_int) || !is_int)
+		return false;
+	*out = n;
+	return true;
 }
 
 bool gguf_u64(const struct gguf *g, const char *key, uint64_t *out)

@@ -25,6 +25,7 @@ static int read_tensor(const struct st_file *f, struct json_reader *r, const cha
 	struct json_num n;
 	uint64_t begin = 0, end = 0, elements = 1;
 	int offsets = 0, dims = 0;
+	bool has_shape = false;
 	const char *dtype = NULL;
 	uint64_t shape[TENSOR_DIMS] = {0};
 	for (json_object(r); json_key(r, &key);) {
@@ -32,6 +33,7 @@ static int read_tensor(const struct st_file *f, struct json_reader *r, const cha
 			if (s.len > 32 || !(dtype = builder_string(f->b, s.p, s.len)))
 				return err_set(e, ERR_FORMAT, "%s: tensor %s has an absurd dtype", f->path, name);
 		} else if (json_str_is(&key, "shape")) {
+			has_shape = true;
 			for (json_array(r); json_next(r) && json_number(r, &n); dims++) {
 				if (dims == TENSOR_DIMS || !n.is_int || n.i < 0 ||
 					(n.i && elements > (uint64_t)1 << 62) ||
@@ -52,15 +54,18 @@ static int read_tensor(const struct st_file *f, struct json_reader *r, const cha
 		}
 	}
 	if (r->failed)
-		return -1;
-	if (!dtype || offsets != 2)
-		return err_set(e, ERR_FORMAT, "%s: tensor %s has no dtype or no data offsets", f->path, name);
+		return err_prefix(e, "tensor %s", name);
+	if (!dtype || !has_shape || offsets != 2)
+		return err_set(e, ERR_FORMAT, "%s: tensor %s has no dtype, no shape or no data offsets", f->path,
+			name);
 	if (begin > end || end > f->size - f->data)
 		return err_set(e, ERR_FORMAT, "%s: tensor %s ends at offset %llu, outside the file of %llu bytes",
 			f->path, name, (unsigned long long)end + (unsigned long long)f->data,
 			(unsigned long long)f->size);
 	enum dtype t = dtype_from_safetensors(dtype);
-	if (t != DTYPE_UNKNOWN && dtype_bytes(t, elements) != end - begin)
+	/* 0 bytes for some elements: their size overflows */
+	if (t != DTYPE_UNKNOWN &&
+		(dtype_bytes(t, elements) != end - begin || (elements && begin == end)))
 		return err_set(e, ERR_FORMAT, "%s: tensor %s has %llu bytes, but its shape needs %llu", f->path,
 			name, (unsigned long long)(end - begin),
 			(unsigned long long)dtype_bytes(t, elements));
