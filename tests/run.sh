@@ -39,6 +39,8 @@ run_one() {
 for t; do
 	if [ "$t" = -- ]; then
 		scripts=1
+	elif [ "${t##*.}" = py ]; then
+		run_one "$t" python3 "$srcdir/$t"
 	elif [ "$scripts" -eq 1 ]; then
 		run_one "$t" bash "$srcdir/$t"
 	else

@@ -203,7 +203,7 @@ static int begin(struct answer *a, size_t *limit, struct err *e)
 int chat_answer(struct chat *c, const struct chat_sink *sink, struct chat_result *r, struct err *e)
 {
 	struct answer a = {.c = c, .sink = sink, .r = r};
-	size_t limit;
+	size_t limit = 0;
 	*r = (struct chat_result){0};
 	tok_stream_init(&a.decode, c->tokenizer, true);
 	int rc = begin(&a, &limit, e);

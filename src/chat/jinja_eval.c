@@ -251,17 +251,38 @@ static struct value loop_attr(struct eval *ev, const struct loop *l, const char 
 	jinja_fail(ev->j, ERR_UNSUPPORTED, "loop.%.40s is not supported", name);
 }
 
+/* Python's methods by type; names that are none of them are undefined attributes. */
+static bool has_method(const struct value *v, const struct value *key)
+{
+	static const char *const dict[] = {"items", "keys", "values", "get", "update", "pop", "setdefault",
+		"clear", "copy", "popitem", NULL};
+	static const char *const list[] = {"append", "extend", "insert", "pop", "remove", "reverse", "sort",
+		"clear", "copy", "count", "index", NULL};
+	static const char *const string[] = {"strip", "lstrip", "rstrip", "split", "rsplit", "splitlines",
+		"replace", "startswith", "endswith", "lower", "upper", "title", "capitalize", "casefold",
+		"format", "isdigit", "isdecimal", "isnumeric", "isalpha", "isalnum", "isspace", "find",
+		"index", "count", "join", "removeprefix", "removesuffix", "rfind", "rindex", "partition",
+		"rpartition", "zfill", "ljust", "rjust", "center", "encode", "swapcase", "islower",
+		"isupper", "istitle", "translate", "expandtabs", "format_map", NULL};
+	static const char *const tuple[] = {"count", "index", NULL};
+	const char *const *names = v->type == V_DICT  ? dict
+				   : v->type == V_LIST  ? list
+				   : v->type == V_TUPLE ? tuple
+				   : v->type == V_STR   ? string
+							: NULL;
+	for (; names && *names; names++)
+		if (str_is(key, *names))
+			return true;
+	return false;
+}
+
 struct value eval_attr(struct jinja *j, const struct value *v, const struct value *key, bool attr_first)
 {
 	if (v->type == V_UNDEFINED)
 		jinja_fail(j, ERR_FORMAT, "an undefined value has no attributes or items");
 	if (v->type == V_DICT || v->type == V_NAMESPACE) {
 		struct value *x = dict_get(v->dict, key);
-		static const char *const methods[] = {"items", "keys", "values", "get", "update", "pop",
-			"setdefault", "clear", "copy", "popitem"};
-		bool method = false;
-		for (size_t i = 0; v->type == V_DICT && i < sizeof(methods) / sizeof(*methods); i++)
-			method |= str_is(key, methods[i]);
+		bool method = has_method(v, key);
 		if (x && !(method && attr_first))
 			return *x;
 		if (!method)
@@ -275,7 +296,7 @@ struct value eval_attr(struct jinja *j, const struct value *v, const struct valu
 		struct value chars = v_iter(j, v);
 		return eval_attr(j, &chars, key, false);
 	}
-	if (key->type == V_STR && (v->type == V_STR || v->type == V_LIST || v->type == V_TUPLE || v->type == V_DICT)) {
+	if (key->type == V_STR && has_method(v, key)) {
 		char *name = jinja_alloc(j, key->s.len + 1);
 		memcpy(name, key->s.p, key->s.len);
 		struct method *m = jinja_alloc(j, sizeof(*m));

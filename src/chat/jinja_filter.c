@@ -139,7 +139,10 @@ static struct value path_of(struct eval *ev, struct value x, const struct value 
 /* select, reject, selectattr, rejectattr: skip is how many arguments stand before the test's name. */
 static struct value choose(struct eval *ev, struct value in, const struct args *a, size_t skip, bool keep)
 {
-	struct value items = v_iter(ev->j, &in), out = v_list(ev->j, V_LIST);
+	struct value out = v_list(ev->j, V_LIST);
+	if (!v_truth(&in)) /* as jinja2: none and the like give nothing */
+		return out;
+	struct value items = v_iter(ev->j, &in);
 	if (skip && a->n < 1)
 		jinja_fail(ev->j, ERR_FORMAT, "an attribute's name is missing");
 	for (size_t i = 0; i < items.list->n; i++) {
@@ -181,7 +184,10 @@ static struct value f_rejectattr(struct eval *ev, struct value in, const struct 
 static struct value f_map(struct eval *ev, struct value in, const struct args *a)
 {
 	const struct value *by = dict_get_str(a->kw, "attribute"), *def = dict_get_str(a->kw, "default");
-	struct value items = v_iter(ev->j, &in), out = v_list(ev->j, V_LIST);
+	struct value out = v_list(ev->j, V_LIST);
+	if (!v_truth(&in))
+		return out;
+	struct value items = v_iter(ev->j, &in);
 	for (size_t i = 0; i < items.list->n; i++) {
 		struct value x = items.list->p[i];
 		if (by) {

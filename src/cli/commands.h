@@ -2,8 +2,6 @@
 #ifndef AIRLCHAT_CLI_COMMANDS_H
 #define AIRLCHAT_CLI_COMMANDS_H
 
-#include <signal.h>
-
 #include "backend/backend.h"
 #include "chat/chat.h"
 #include "cli/options.h"
@@ -24,11 +22,11 @@ int cmd_logits(const struct options *o, struct backend *b);
 int json_lines(int (*line)(void *arg, const char *text, size_t len, struct buf *out, struct err *e),
 	void *arg);
 
-/* SIGINT, SIGTERM and SIGHUP: main blocks them before any thread starts, a thread of ours waits for
- * them and cancels the chat that is watched (without one, the program ends with status 130). */
-void interrupt_signals(sigset_t *set);
-void interrupt_watch(struct chat *c); /* NULL: stop watching */
-int interrupted(void);		      /* the signal, or 0 */
+/* SIGINT, SIGTERM and SIGHUP: blocked in every thread from here on, but one of ours that waits for
+ * them. It cancels the chat that is watched; while there is none, the program ends. Call it first. */
+int interrupt_start(struct err *e);
+void interrupt_watch(struct chat *c); /* NULL: none */
+int interrupted(void);		      /* the last signal, or 0 */
 void interrupt_reset(void);
 
 #endif

@@ -1,6 +1,4 @@
 #include <locale.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -50,17 +48,14 @@ int main(int argc, char **argv)
 {
 	struct options o;
 	struct err e = ERR_INIT;
-	sigset_t set;
 	setlocale(LC_CTYPE, "");
-	interrupt_signals(&set);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	int rc = options_parse(&o, argc, argv, &e) < 0 ? report(&e) : 0;
 	if (rc == 0 && o.help)
 		options_help();
 	else if (rc == 0 && o.version)
 		version();
 	else if (rc == 0)
-		rc = run(&o);
+		rc = interrupt_start(&e) < 0 ? report(&e) : run(&o);
 	options_clear(&o);
 	if (fflush(stdout) != 0 && rc == 0) {
 		perror("airlchat: can't write to stdout");

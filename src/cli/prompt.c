@@ -1,9 +1,7 @@
 /* airlchat MODEL -p TEXT: one answer on stdout, everything else on stderr. And plain mode: one line of
  * stdin is one message. */
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,57 +15,6 @@
 #include "cli/commands.h"
 
 #define INPUT_LIMIT ((size_t)256 << 20)
-
-/* --- signals: a thread waits for them, since cancelling takes a lock --- */
-
-static _Atomic(struct chat *) watched;
-static atomic_int got_signal;
-
-static void *wait_signals(void *arg)
-{
-	sigset_t *set = arg;
-	for (int sig; sigwait(set, &sig) == 0;) {
-		atomic_store(&got_signal, sig);
-		struct chat *c = atomic_load(&watched);
-		if (c)
-			chat_cancel(c);
-		else
-			_exit(130);
-	}
-	return NULL;
-}
-
-void interrupt_signals(sigset_t *set)
-{
-	sigemptyset(set);
-	sigaddset(set, SIGINT);
-	sigaddset(set, SIGTERM);
-	sigaddset(set, SIGHUP);
-}
-
-void interrupt_watch(struct chat *c)
-{
-	static sigset_t set;
-	static bool started;
-	pthread_t thread;
-	atomic_store(&watched, c);
-	if (started || !c)
-		return;
-	interrupt_signals(&set);
-	started = pthread_create(&thread, NULL, wait_signals, &set) == 0;
-	if (started)
-		pthread_detach(thread);
-}
-
-int interrupted(void)
-{
-	return atomic_load(&got_signal);
-}
-
-void interrupt_reset(void)
-{
-	atomic_store(&got_signal, 0);
-}
 
 /* --- output --- */
 

@@ -1,0 +1,64 @@
+"""Tiny random Llama models against transformers' logits: every kernel class, every way to cut the work."""
+import json, os, sys
+
+sys.path.insert(0, os.path.dirname(__file__))
+from tap import SRC, done, json_lines, ok, run  # noqa: E402
+
+T = 1e-3       # of the standard deviation, for kernels that keep float activations and f32 KV
+T_F16 = 2e-2   # with f16 KV
+
+
+def logits(model, tokens, *options):
+    out, r = json_lines(["logits", model, "--ctx", 128, *options], [{"tokens": tokens}])
+    return out[0].get("logits") if r.returncode == 0 and out else r.stdout + r.stderr
+
+
+def deviation(rows):
+    flat = [x for row in rows for x in row]
+    mean = sum(flat) / len(flat)
+    return (sum((x - mean) ** 2 for x in flat) / len(flat)) ** 0.5
+
+
+def worst(a, b):
+    if not isinstance(a, list) or len(a) != len(b):
+        return float("inf")
+    return max(abs(x - y) for r, q in zip(a, b) for x, y in zip(r, q))
+
+
+def greedy_agrees(gold, rows, s):
+    """Teacher forcing: each greedy id is the best, or tied with it within 2 t s."""
+    first = len(gold["tokens"]) - 1
+    for i, want in enumerate(gold["greedy"]):
+        row = rows[first + i]
+        if max(row) - row[want] > 2 * T * s:
+            return False
+    return True
+
+
+def main():
+    root = os.path.join(SRC, "tests", "models")
+    for name in sorted(os.listdir(root)):
+        model = os.path.join(root, name)
+        with open(os.path.join(model, "golden.json"), encoding="utf-8") as f:
+            gold = json.load(f)
+        s = deviation(gold["logits"])
+        for kind in ("ref", "auto"):
+            got = logits(model, gold["tokens"], "--kv-type", "f32", "--ops", kind)
+            w = worst(got, gold["logits"])
+            ok(w <= T * s, f"{name} {kind}: logits within {w / s:.1e} s", got if w == float("inf") else w)
+        w = worst(logits(model, gold["tokens"]), gold["logits"])
+        ok(w <= T_F16 * s, f"{name} f16 KV: logits within {w / s:.1e} s")
+        full = logits(model, gold["tokens"] + gold["greedy"], "--kv-type", "f32")
+        ok(isinstance(full, list) and greedy_agrees(gold, full, s), f"{name}: greedy ids")
+        base = logits(model, gold["tokens"])
+        for options in (["--prefill-rows", 1], ["--prefill-rows", 5], ["--threads", 1], ["--reader", "pread"],
+                        ["--chunk-size", 1], ["--chunk-size", 3000]):
+            ok(logits(model, gold["tokens"], *options) == base, f"{name}: the same bits with {options}")
+    r = run("logits", model, stdin='{"tokens": [1, 99999]}\n{"tokens": [1]}\nnonsense\n')
+    lines = [json.loads(x) for x in r.stdout.split("\n") if x]
+    ok(r.returncode == 1 and ["error" in x for x in lines] == [True, False, True],
+       "a bad line answers with an error, the others are answered", r.stdout[:300])
+    done()
+
+
+main()
