@@ -8,7 +8,7 @@
 #include "cli/commands.h"
 #include "engine/engine.h"
 
-#define ROWS 32 /* logits of so many rows are kept at once; exact kernels give the same bits as 512 */
+#define ROWS 8 /* logits of so many rows are kept at once; exact kernels give the same bits as 512 */
 #define READER_DEPTH 32
 
 struct logits {
