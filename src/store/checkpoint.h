@@ -1,9 +1,10 @@
-/* A checkpoint: a model folder or file as it lies on disk. Opening reads headers only, never weights.
+/* A checkpoint: a model folder or file as it lies on disk. Opening reads headers only, never
+ * weights.
  *
- * Kinds: a Hugging Face folder (model.safetensors, or shards named by model.safetensors.index.json,
- * or any *.safetensors in it), one .safetensors file, a GGUF file (v2, v3), or a folder that holds
- * exactly one GGUF file. All of it is untrusted: every name, count, offset and size is checked before use; an error names
- * the file and the tensor.
+ * Kinds: a Hugging Face folder (shards named by model.safetensors.index.json, else model.safetensors
+ * alone, else all *.safetensors in it), one .safetensors file, a GGUF file (v2, v3), or a folder that
+ * holds exactly one GGUF file. All of it is untrusted: every name, count, offset and size is checked
+ * before use; an error names the file and the tensor.
  *
  * A checkpoint is read-only after opening and may be used by any thread. */
 #ifndef AIRLCHAT_STORE_CHECKPOINT_H

@@ -31,7 +31,7 @@ struct cursor { /* reads the header front to back, fetching more of the file as 
 
 static const uint8_t type_size[GGUF_TYPES] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
 
-/* Make `n` bytes at pos available. Pointers into block change: kvs are kept as offsets until the end. */
+/* Make `n` bytes at pos available. Pointers into block change: kvs are offsets until the end. */
 static int need(struct cursor *c, uint64_t n)
 {
 	if (n <= c->have - c->pos)
@@ -244,7 +244,9 @@ static int parse(struct cursor *c, struct builder *b, struct gguf *g)
 		return -1;
 	uint64_t parts = 0;
 	if (gguf_u64(g, "split.count", &parts) && parts > 1)
-		return err_set(c->e, ERR_UNSUPPORTED, "%s is one of %llu parts: GGUF files in several parts are not supported; merge them with llama-gguf-split",
+		return err_set(c->e, ERR_UNSUPPORTED,
+			"%s is one of %llu parts: GGUF files in several parts are not supported; merge "
+			"them with llama-gguf-split",
 			c->path, (unsigned long long)parts);
 	return place_tensors(c, b, g, first, file);
 }
