@@ -8,10 +8,13 @@
 
 int report(const struct err *e); /* the sentence on stderr; returns the exit status */
 
-void chat_config_from(struct chat_config *cfg, const struct options *o, struct backend *b);
+/* Open the chat that the options name. *kwargs must outlive it; free() it, also after a failure. */
+int chat_open_with(struct chat **c, const struct options *o, struct backend *b, char **kwargs,
+	struct err *e);
 
 int cmd_prompt(const struct options *o, struct backend *b); /* -p */
 int cmd_plain(const struct options *o, struct backend *b);
+int cmd_screen(const struct options *o, struct backend *b);
 int cmd_plan(const struct options *o, struct backend *b);
 int cmd_tokenize(const struct options *o);
 int cmd_render(const struct options *o);

@@ -26,6 +26,12 @@ static void version(void)
 	puts("  device: cpu");
 }
 
+static bool wants_screen(const struct options *o)
+{
+	return o->command == CMD_CHAT && !o->prompt && !o->plain && isatty(STDIN_FILENO) &&
+		isatty(STDOUT_FILENO);
+}
+
 static int run(const struct options *o)
 {
 	struct err e = ERR_INIT;
@@ -39,6 +45,7 @@ static int run(const struct options *o)
 	int rc = o->command == CMD_PLAN	  ? cmd_plan(o, b)
 		: o->command == CMD_LOGITS ? cmd_logits(o, b)
 		: o->prompt		   ? cmd_prompt(o, b)
+		: wants_screen(o)	   ? cmd_screen(o, b)
 					   : cmd_plain(o, b);
 	b->ops->close(b);
 	return rc;
@@ -54,8 +61,10 @@ int main(int argc, char **argv)
 		options_help();
 	else if (rc == 0 && o.version)
 		version();
+	else if (rc == 0 && !wants_screen(&o) && interrupt_start(&e) < 0) /* the screen has its own way */
+		rc = report(&e);
 	else if (rc == 0)
-		rc = interrupt_start(&e) < 0 ? report(&e) : run(&o);
+		rc = run(&o);
 	options_clear(&o);
 	if (fflush(stdout) != 0 && rc == 0) {
 		perror("airlchat: can't write to stdout");

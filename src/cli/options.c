@@ -63,6 +63,7 @@ static const struct row table[] = {
 	{"trace", 0, TEXT, AT(trace_file), CHAT, "FILE", "write a Chrome trace (about:tracing, Perfetto) of every pass"},
 	{"save", 0, TEXT, AT(save), CHAT, "FILE", "write the conversation to FILE at the end (Markdown, or JSON by its name)"},
 	{"plain", 0, FLAG, AT(plain), CHAT, NULL, "no screen: one line of stdin is one message"},
+	{"no-color", 0, FLAG, AT(no_color), CHAT, NULL, "no colours on the screen (NO_COLOR does the same)"},
 	{"help", 'h', FLAG, AT(help), ALL, NULL, "print this help"},
 	{"version", 'V', FLAG, AT(version), ALL, NULL, "print the version and what is built in"},
 };
@@ -256,7 +257,7 @@ void options_clear(struct options *o)
 
 void options_help(void)
 {
-	puts("usage: airlchat [OPTIONS] MODEL            chat; one line of stdin is one message\n"
+	puts("usage: airlchat [OPTIONS] MODEL            chat on the screen\n"
 	     "       airlchat [OPTIONS] MODEL -p TEXT    one answer on stdout\n"
 	     "       airlchat plan MODEL                 what would stay in memory; runs nothing\n"
 	     "       airlchat tokenize MODEL             JSON lines: {\"text\"} -> {\"ids\"}, {\"ids\"} -> {\"text\"}\n"

@@ -125,7 +125,7 @@ static char *kwargs_json(const struct options *o)
 	return buf_take(&out);
 }
 
-void chat_config_from(struct chat_config *cfg, const struct options *o, struct backend *b)
+static void chat_config_from(struct chat_config *cfg, const struct options *o, struct backend *b)
 {
 	*cfg = (struct chat_config){.model = o->model, .template_file = o->template_file,
 		.system = o->system, .raw = o->raw, .backend = b, .reader = o->reader,
@@ -171,17 +171,14 @@ static int answer(struct chat *c, const struct options *o, struct err *e)
 	return status;
 }
 
-static int open_chat(struct chat **c, const struct options *o, struct backend *b, char **kwargs, struct err *e)
+int chat_open_with(struct chat **c, const struct options *o, struct backend *b, char **kwargs, struct err *e)
 {
 	struct chat_config cfg;
 	chat_config_from(&cfg, o, b);
 	cfg.kwargs_json = *kwargs = kwargs_json(o);
 	if (!*kwargs)
 		return err_nomem(e);
-	if (chat_open(c, &cfg, e) < 0)
-		return -1;
-	interrupt_watch(*c);
-	return 0;
+	return chat_open(c, &cfg, e);
 }
 
 int cmd_prompt(const struct options *o, struct backend *b)
@@ -191,10 +188,11 @@ int cmd_prompt(const struct options *o, struct backend *b)
 	struct chat *c = NULL;
 	char *kwargs = NULL;
 	int status;
-	if (read_prompt(o, &prompt, &e) < 0 || open_chat(&c, o, b, &kwargs, &e) < 0 ||
+	if (read_prompt(o, &prompt, &e) < 0 || chat_open_with(&c, o, b, &kwargs, &e) < 0 ||
 		chat_add(c, "user", buf_str(&prompt), prompt.len, &e) < 0) {
 		status = report(&e);
 	} else {
+		interrupt_watch(c);
 		if (!o->raw && !chat_has_template(c))
 			fprintf(stderr, "airlchat: %s has no chat template: the prompt goes in as it is\n", o->model);
 		status = answer(c, o, &e);
@@ -278,7 +276,13 @@ int cmd_plain(const struct options *o, struct backend *b)
 	char *kwargs = NULL;
 	struct options with_stats = *o;
 	with_stats.stats = true;
-	int status = open_chat(&c, o, b, &kwargs, &e) < 0 ? report(&e) : plain_loop(c, &with_stats);
+	int status;
+	if (chat_open_with(&c, o, b, &kwargs, &e) < 0) {
+		status = report(&e);
+	} else {
+		interrupt_watch(c);
+		status = plain_loop(c, &with_stats);
+	}
 	if (c && o->save && save(c, o->save, &e) < 0)
 		status = report(&e);
 	interrupt_watch(NULL);

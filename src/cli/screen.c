@@ -1,0 +1,28 @@
+/* airlchat MODEL in a terminal: the screen. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "chat/session_open.h"
+#include "cli/commands.h"
+#include "tui/tui.h"
+
+int cmd_screen(const struct options *o, struct backend *b)
+{
+	struct err e = ERR_INIT;
+	struct chat *c = NULL;
+	struct session *s = NULL;
+	char *kwargs = NULL;
+	struct tui_options t = {.no_color = o->no_color};
+	int status = 0;
+	if (chat_open_with(&c, o, b, &kwargs, &e) < 0 || session_open(&s, c, &e) < 0 ||
+		tui_run(s, &t, &e) < 0)
+		status = report(&e);
+	else
+		status = t.exit_status;
+	if (s && o->save && session_save(s, o->save, &e) < 0)
+		status = report(&e);
+	session_close(s);
+	chat_close(c);
+	free(kwargs);
+	return status;
+}
