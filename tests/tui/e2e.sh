@@ -1,0 +1,59 @@
+#!/bin/bash
+# The screen with the real model, in tmux with a socket and no configuration of its own.
+n=0 bad=0
+check() { # NAME COMMAND...
+	local name=$1
+	shift
+	n=$((n + 1))
+	if "$@"; then echo "ok $n - $name"; else
+		echo "not ok $n - $name"
+		tm capture-pane -p 2>/dev/null | sed 's/^/# /'
+		bad=1
+	fi
+}
+if ! command -v tmux >/dev/null || [ ! -f "${AIRLCHAT_MODEL-}" ]; then
+	echo "ok 1 - the screen in tmux # SKIP tmux or AIRLCHAT_MODEL is missing"
+	exit 0
+fi
+dir=$(mktemp -d)
+tm() { tmux -S "$dir/socket" -f /dev/null "$@"; }
+trap 'tm kill-server 2>/dev/null; rm -rf "$dir"' EXIT
+shows() { # PATTERN: poll for it, ten seconds at most
+	for _ in $(seq 100); do
+		tm capture-pane -p | grep -qE "$1" && return 0
+		sleep 0.1
+	done
+	return 1
+}
+written() { for _ in $(seq 100); do [ -s "$1" ] && return 0; sleep 0.1; done; return 1; }
+start() {
+	rm -f "$dir"/rc "$dir"/after
+	tm new-session -d -x 90 -y 24 "stty -g >$dir/before; XDG_STATE_HOME=$dir $builddir/airlchat '$AIRLCHAT_MODEL' --temp 0 --ram 80M --ctx 512; echo \$? >$dir/rc; stty -g >$dir/after; sleep 1"
+}
+start
+check 'the first frame' shows '^>'
+tm send-keys 'What is the capital of Italy?' Enter
+check 'an answer' shows 'Italy\.$'
+check 'the token bar' shows 'D+.*s$'
+tm resize-window -x 40 -y 8
+check 'a smaller window' shows '^>'
+tm resize-window -x 1 -y 1
+tm resize-window -x 90 -y 24
+check 'and back from 1x1' shows 'ai> '
+tm send-keys '/help' Enter
+check '/help' shows '/quit'
+tm send-keys '/quit' Enter
+check '/quit ends' written "$dir/after"
+check 'with status 0' grep -qx 0 "$dir/rc"
+check 'the terminal is as before' cmp -s "$dir/before" "$dir/after"
+tm kill-server 2>/dev/null
+start
+check 'a second start' shows '^>'
+tm send-keys 'Write a very long story about the sea.' Enter
+check 'it answers' shows 'ai> .+'
+pkill -TERM -f "^$builddir/airlchat $AIRLCHAT_MODEL --temp 0 --ram 80M"
+check 'SIGTERM ends it' written "$dir/after"
+check 'with status 143' grep -qx 143 "$dir/rc"
+check 'the terminal is as before again' cmp -s "$dir/before" "$dir/after"
+echo "1..$n"
+exit $bad
