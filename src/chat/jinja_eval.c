@@ -331,11 +331,7 @@ static struct value slice(struct eval *ev, const struct node *n)
 	int64_t *bounds[] = {&from, &to};
 	for (int i = 0; i < 2; i++) {
 		if (*bounds[i] == INT64_MIN) {
-			*bounds[i] = (i == 0) == (by > 0) ? lo : hi + (by < 0 ? 0 : 0);
-			if (i == 1)
-				*bounds[i] = by > 0 ? len : -1;
-			else
-				*bounds[i] = by > 0 ? 0 : len - 1;
+			*bounds[i] = i == 0 ? (by > 0 ? 0 : len - 1) : (by > 0 ? len : -1);
 			continue;
 		}
 		if (*bounds[i] < 0)
