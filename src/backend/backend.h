@@ -25,6 +25,7 @@
 
 #include "base/err.h"
 #include "quant/dtype.h"
+#include "quant/scaling.h"
 
 enum queue_id { QUEUE_COMPUTE, QUEUE_COPY };
 enum act_kind { ACT_SILU, ACT_GELU_TANH, ACT_GELU_ERF, ACT_RELU };
@@ -49,6 +50,8 @@ struct matmul {
 	enum dtype dtype;
 	uint32_t n, k, rows;
 	const float *bias; /* device [rows] or NULL */
+	struct scales scales; /* how is NULL for dtypes that need none */
+	uint64_t row0;	      /* row of the weight that w begins with: where its scales are found */
 };
 
 /* Row i sees the cells cells[rows[i].first .. first + count), in that order (rising position).

@@ -44,7 +44,7 @@ static int matmul(struct engine *en, uint32_t layer, enum role role, enum role b
 		else
 			trace_ram(en->trace, c->bytes);
 		const struct matmul mm = {.y = y + row, .ldy = ldy, .x = x, .ldx = ldx, .w = l.data,
-			.dtype = w->tensor->dtype, .n = n, .k = w->cols, .rows = c->rows,
+			.dtype = w->dtype, .row0 = c->row0, .n = n, .k = w->cols, .rows = c->rows,
 			.bias = bias ? bias + row : NULL};
 		b->ops->matmul(b, &mm);
 		stream_release(en->stream, &l);

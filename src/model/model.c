@@ -132,6 +132,7 @@ static int add_weight(struct model *m, const struct checkpoint *c, enum role rol
 	uint64_t rows, cols;
 	role_shape(m, role, &rows, &cols);
 	*w = (struct weight){.role = role, .layer = layer, .tensor = t,
+		.dtype = t->dtype, .offset = t->offset,
 		.rows = rows ? (uint32_t)rows : 1, .cols = (uint32_t)cols,
 		.row_bytes = dtype_bytes(t->dtype, cols)};
 	m->by_role[(size_t)layer * ROLES + role] = (int32_t)m->n_weights++;

@@ -12,6 +12,7 @@
 #include "backend/backend.h"
 #include "base/err.h"
 #include "model/schedule.h"
+#include "quant/scaling.h"
 #include "store/checkpoint.h"
 
 enum role {
@@ -38,13 +39,23 @@ enum role {
 	ROLES
 };
 
-/* What a layer's equation names. rows x cols as stored ([out, in]); vectors have rows = 1. */
+/* What a layer's equation names: a tensor, or an expert's slice of a stacked one. rows x cols as stored
+ * ([out, in], or [in, out] when transposed); vectors have rows = 1. */
 struct weight {
 	enum role role;
 	uint32_t layer; /* n_layers for those that belong to no layer */
 	const struct tensor *tensor;
+	enum dtype dtype; /* how the elements are computed with: the tensor's, or what its quantization means */
 	uint32_t rows, cols;
+	bool transposed;
+	uint64_t offset;    /* of the first byte, in the tensor's file */
 	uint64_t row_bytes;
+	/* Scales in a tensor of their own. scales_streamed: they come with the chunks; else they are small
+	 * and loaded once, as is `nested`. */
+	const struct tensor *scale, *nested;
+	uint64_t scale_offset; /* of this weight's first scale, in the scale tensor's file */
+	struct scaling scaling;
+	bool has_scaling, scales_streamed;
 };
 
 enum rope_scaling { ROPE_DEFAULT, ROPE_LINEAR, ROPE_LLAMA3 };

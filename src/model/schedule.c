@@ -24,9 +24,10 @@ static void add_chunks(struct schedule *s, const struct model *m, const struct w
 		uint32_t r1 = (uint32_t)((uint64_t)w->rows * (i + 1) / n);
 		struct chunk *c = &s->chunks[s->n++];
 		*c = (struct chunk){.weight = (uint32_t)(w - m->weights), .layer = w->layer, .row0 = r0,
-			.rows = r1 - r0, .file = w->tensor->file,
-			.offset = w->tensor->offset + r0 * w->row_bytes,
-			.bytes = (r1 - r0) * w->row_bytes};
+			.rows = r1 - r0, .data = {.file = w->tensor->file,
+				.offset = w->offset + r0 * w->row_bytes,
+				.bytes = (r1 - r0) * w->row_bytes}};
+		c->bytes = c->data.bytes + c->scale.bytes;
 		s->bytes += c->bytes;
 		if (c->bytes > s->max_bytes)
 			s->max_bytes = c->bytes;

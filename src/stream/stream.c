@@ -58,12 +58,12 @@ struct stream {
 
 static uint64_t span_start(const struct chunk *c)
 {
-	return mem_align_down(c->offset, MEM_PAGE);
+	return mem_align_down(c->data.offset, MEM_PAGE);
 }
 
 size_t stream_resident_bytes(const struct chunk *c)
 {
-	return (size_t)(mem_align_up(c->offset + c->bytes, MEM_PAGE) - span_start(c));
+	return (size_t)(mem_align_up(c->data.offset + c->data.bytes, MEM_PAGE) - span_start(c));
 }
 
 static size_t slot_size(const struct schedule *s)
@@ -115,7 +115,7 @@ static bool submit_piece(struct stream *s, size_t index)
 	struct entry *en = &s->entries[index];
 	const struct chunk *c = &s->c.schedule->chunks[index];
 	size_t span = stream_resident_bytes(c), left = span - en->asked;
-	const struct read_req req = {.file = c->file, .offset = span_start(c) + en->asked,
+	const struct read_req req = {.file = c->data.file, .offset = span_start(c) + en->asked,
 		.bytes = left < PIECE ? left : PIECE, .dst = en->memory + en->asked, .tag = index};
 	if (!s->c.reader->ops->submit(s->c.reader, &req))
 		return false;
@@ -180,7 +180,7 @@ static void chunk_done(struct stream *s, struct read_req *r)
 {
 	struct entry *en = &s->entries[r->tag];
 	const struct chunk *c = &s->c.schedule->chunks[r->tag];
-	int verdict = judge(r, c->offset + c->bytes, &en->tries);
+	int verdict = judge(r, c->data.offset + c->data.bytes, &en->tries);
 	if (verdict == 1 && s->c.reader->ops->submit(s->c.reader, r)) {
 		count_in_flight(s, 1);
 		return;
@@ -356,11 +356,11 @@ int stream_acquire(struct stream *s, size_t index, struct lease *out, struct err
 	if (s->interrupted) {
 		rc = err_set(e, ERR_CANCELLED, "stopped");
 	} else if (en->state == FAILED) {
-		rc = read_failed(s, c->file, en->bad_offset, en->error, e);
+		rc = read_failed(s, c->data.file, en->bad_offset, en->error, e);
 		drop(s, en);
 	} else {
 		s->next_acquire++;
-		out->data = en->memory + (c->offset - span_start(c));
+		out->data = en->memory + (c->data.offset - span_start(c));
 		out->slot = en->slot;
 		out->in_hand = clock_ns();
 		if (en->fresh) {

@@ -33,6 +33,7 @@ struct stream_config {
 	const uint8_t *tiers;	  /* [schedule.n] enum tier; on a host_memory backend never VRAM */
 	size_t ring_bytes;	  /* host ring; >= stream_ring_min(schedule) */
 	size_t device_ring_bytes; /* device ring; 0 on a host_memory backend */
+	size_t expert_bytes;	  /* cache for experts' chunks; room for one layer's chosen ones at least */
 	struct backend *backend;  /* memory comes from its alloc and host_alloc */
 	struct reader *reader;	  /* see reader.h; ownership stays with the caller */
 };
@@ -41,6 +42,7 @@ struct stream_config {
 struct lease {
 	size_t index;
 	const void *data; /* device address of the chunk's first byte */
+	const void *scale; /* and of its first scale; NULL if the chunk has no scale extent */
 	enum tier tier;
 	uint64_t bytes_from_disk;  /* 0 when it was resident and already loaded */
 	int64_t issued, in_ram;	   /* 0 when nothing was read */
@@ -63,6 +65,14 @@ void stream_close(struct stream *s); /* waits for reads in flight; NULL is fine 
  * ERR_CANCELLED while interrupted. */
 int stream_acquire(struct stream *s, size_t index, struct lease *out, struct err *e);
 void stream_release(struct stream *s, struct lease *l); /* records a compute event on a device */
+
+/* Experts (numbers of schedule.expert_chunks). want: they will be acquired in this order, soon; their
+ * reads go before the schedule's. guess: perhaps; read when nothing else waits, into room that no
+ * wanted or leased chunk needs. Both return at once. A budget of expert_bytes keeps hot ones. Acquire
+ * and release as above, in any order; `data` stays valid until the release. */
+void stream_want(struct stream *s, const uint32_t *chunks, size_t n);
+void stream_guess(struct stream *s, const uint32_t *chunks, size_t n);
+int stream_acquire_expert(struct stream *s, uint32_t chunk, struct lease *out, struct err *e);
 
 /* After a cancelled pass: the next acquire is chunk 0 again. What is in the ring and still useful
  * stays; reads in flight are drained or reused. */
