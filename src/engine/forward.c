@@ -39,10 +39,9 @@ static int matmul(struct engine *en, uint32_t layer, enum role role, enum role b
 		account(en, CAUSE_DISK, NULL);
 		if (rc < 0)
 			return -1;
-		if (l.bytes_from_disk)
-			trace_read(en->trace, c->layer, l.bytes_from_disk, l.issued, l.in_ram);
-		else
-			trace_ram(en->trace, c->bytes);
+		trace_use(en->trace, &(struct trace_chunk){.index = (uint32_t)en->next_chunk, .layer = c->layer,
+			.tier = (uint8_t)l.tier, .bytes = c->bytes, .issued = l.issued, .in_ram = l.in_ram,
+			.from = l.wait_from, .start = en->mark});
 		const struct matmul mm = {.y = y + row, .ldy = ldy, .x = x, .ldx = ldx, .w = l.data,
 			.dtype = w->dtype, .row0 = c->row0, .n = n, .k = w->cols, .rows = c->rows,
 			.bias = bias ? bias + row : NULL};

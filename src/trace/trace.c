@@ -1,36 +1,31 @@
 #include "trace/trace.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "trace/trace_private.h"
 
-struct trace {
-	pthread_mutex_t lock; /* guards view, layers and pass */
-	struct trace_view view;
-	struct trace_layer *layers; /* [n_layers + 1]: the last finished pass */
-	struct trace_layer *now;    /* [n_layers + 1]: the running pass */
-	struct trace_pass pass;
-	int64_t read_end; /* up to here reads of this pass are counted as busy */
-	FILE *out;	  /* Chrome trace, or NULL; the engine thread alone writes */
-	bool comma;
-};
-
-static const char *const cause_name[CAUSES] = {"disk wait", "copy wait", "compute", "other"};
+static int64_t real_clock(void *arg)
+{
+	(void)arg;
+	return clock_ns();
+}
 
 struct trace *trace_new(uint32_t n_layers)
 {
 	struct trace *t = calloc(1, sizeof(*t));
 	if (!t)
 		return NULL;
+	const size_t n = (size_t)n_layers + 1;
+	t->clock = real_clock;
 	t->view.n_layers = n_layers;
-	t->layers = mem_array((size_t)n_layers + 1, sizeof(*t->layers));
-	t->now = mem_array((size_t)n_layers + 1, sizeof(*t->now));
+	t->layers = mem_array(n, sizeof(*t->layers));
+	t->now = mem_array(n, sizeof(*t->now));
+	t->layer_us = mem_array(n * TRACE_HISTORY, sizeof(*t->layer_us));
 	pthread_mutex_init(&t->lock, NULL);
-	if (!t->layers || !t->now) {
+	if (!t->layers || !t->now || !t->layer_us) {
 		trace_free(t);
 		return NULL;
 	}
@@ -41,89 +36,191 @@ void trace_free(struct trace *t)
 {
 	if (!t)
 		return;
-	if (t->out) {
-		fputs("\n]\n", t->out);
-		fclose(t->out);
-	}
+	trace_file_close(&t->file, "", NULL);
 	pthread_mutex_destroy(&t->lock);
+	trace_log_clear(&t->run);
+	for (int i = 0; i < TRACE_LOGS; i++)
+		trace_log_clear(&t->logs[i]);
 	free(t->layers);
 	free(t->now);
+	free(t->layer_us);
 	free(t);
 }
 
-int trace_export(struct trace *t, const char *path, struct err *e)
+void trace_set_clock(struct trace *t, int64_t (*now)(void *arg), void *arg)
 {
-	t->out = fopen(path, "we");
-	if (!t->out)
-		return err_sys(e, errno, "can't write the trace to %s", path);
-	fputs("[\n", t->out);
-	return 0;
+	t->clock = now;
+	t->clock_arg = arg;
 }
 
-static void export_event(struct trace *t, const char *name, int lane, uint32_t layer, uint64_t bytes,
-	int64_t t0, int64_t t1)
+/* --- the running pass; the lock is held ---------------------------------------------------------- */
+
+/* [at, t1) belongs to `cause` of the present layer. */
+static void give(struct trace *t, enum cause cause, int64_t t1)
 {
-	if (!t->out || t1 <= t0)
+	if (t1 <= t->at)
 		return;
-	fprintf(t->out,
-		"%s{\"name\":\"%s\",\"ph\":\"X\",\"pid\":1,\"tid\":%d,\"ts\":%.3f,\"dur\":%.3f,"
-		"\"args\":{\"layer\":%u,\"pass\":%llu,\"bytes\":%llu}}",
-		t->comma ? ",\n" : "", name, lane, (double)t0 / 1e3, (double)(t1 - t0) / 1e3, layer,
-		(unsigned long long)t->view.passes, (unsigned long long)bytes);
-	t->comma = true;
+	t->view.now.ns[cause] += t1 - t->at;
+	t->view.now.wall += t1 - t->at;
+	t->now[t->view.layer].ns[cause] += t1 - t->at;
+	t->at = t1;
 }
+
+/* The union of what a channel has in flight. Its spans come with rising t0, so one mark is enough. What
+ * lies before this pass is credited to the pass before, which did not know of it yet. */
+static void busy(struct trace *t, size_t field, int64_t *mark, int64_t t0, int64_t t1)
+{
+#define FIELD(p) (*(int64_t *)((char *)(p) + field))
+	struct trace_view *v = &t->view;
+	int64_t from = t0 > *mark ? t0 : *mark;
+	if (t1 <= from)
+		return;
+	*mark = t1;
+	int64_t split = v->pass_start > from ? v->pass_start : from;
+	if (t->last_kept && t->last_end == v->pass_start && from < v->pass_start) {
+		int64_t early = (t1 < v->pass_start ? t1 : v->pass_start) - from;
+		FIELD(&v->last) += early;
+		FIELD(&t->logs[(v->passes - 1) % TRACE_LOGS].pass) += early;
+		FIELD(v->last.prefill ? &v->prefills : &v->decode) += early;
+	}
+	if (t1 > split)
+		FIELD(&v->now) += t1 - split;
+#undef FIELD
+}
+
+static void merge(struct trace_chunk *a, const struct trace_chunk *b)
+{
+	a->merged += b->merged + 1;
+	a->tier = a->tier < b->tier ? a->tier : b->tier;
+	a->bytes += b->bytes;
+	if (b->issued && (!a->issued || b->issued < a->issued))
+		a->issued = b->issued;
+	a->in_ram = a->in_ram > b->in_ram ? a->in_ram : b->in_ram;
+	a->in_vram = a->in_vram > b->in_vram ? a->in_vram : b->in_vram;
+	a->end = b->end;
+	a->wait[0] += b->wait[0];
+	a->wait[1] += b->wait[1];
+}
+
+static struct trace_chunk *add_record(struct trace *t, const struct trace_chunk *c)
+{
+	struct trace_log *l = &t->run;
+	struct trace_chunk *last = l->n ? &l->chunks[l->n - 1] : NULL;
+	if (last && last->merged + 1 < t->stride && last->layer == c->layer) {
+		merge(last, c);
+		return last;
+	}
+	if (l->n == TRACE_CHUNKS) {
+		uint32_t n = 0;
+		t->stride *= 2;
+		for (uint32_t i = 1; i < l->n; i++) {
+			struct trace_chunk *a = &l->chunks[n];
+			if (a->layer == l->chunks[i].layer && a->merged + 1 < t->stride)
+				merge(a, &l->chunks[i]);
+			else
+				l->chunks[++n] = l->chunks[i];
+		}
+		if (n + 1 == TRACE_CHUNKS)
+			return NULL; /* more layers than records: the rest is not kept */
+		l->n = n + 1;
+	}
+	if (mem_grow(&l->chunks, &l->cap, l->n + 1, sizeof(*l->chunks)) < 0)
+		return NULL;
+	l->chunks[l->n] = *c;
+	return &l->chunks[l->n++];
+}
+
+/* --- the engine's side --------------------------------------------------------------------------- */
 
 void trace_pass_begin(struct trace *t, bool prefill, uint32_t rows)
 {
 	pthread_mutex_lock(&t->lock);
-	t->pass = (struct trace_pass){.prefill = prefill, .rows = rows};
-	memset(t->now, 0, ((size_t)t->view.n_layers + 1) * sizeof(*t->now));
-	t->view.in_pass = true;
-	t->view.prefill = prefill;
-	t->view.layer = 0;
-	t->view.pass_start = clock_ns();
-	if (t->read_end < t->view.pass_start)
-		t->read_end = t->view.pass_start;
+	struct trace_view *v = &t->view;
+	int64_t now = t->clock(t->clock_arg);
+	memset(t->now, 0, ((size_t)v->n_layers + 1) * sizeof(*t->now));
+	v->now = (struct trace_pass){.prefill = prefill, .rows = rows};
+	v->in_pass = true;
+	v->prefill = prefill;
+	v->pass_start = t->at = !prefill && t->last_end ? t->last_end : now;
+	v->layer = v->n_layers;
+	give(t, CAUSE_OTHER, now); /* the sampler and whatever followed the head */
+	v->layer = 0;
+	t->run.n = 0;
+	t->stride = 1;
+	t->waited[0] = t->waited[1] = 0;
 	pthread_mutex_unlock(&t->lock);
 }
 
 void trace_layer(struct trace *t, uint32_t layer)
 {
 	pthread_mutex_lock(&t->lock);
-	t->view.layer = layer;
+	if (layer <= t->view.n_layers)
+		t->view.layer = layer;
 	pthread_mutex_unlock(&t->lock);
 }
 
 void trace_span(struct trace *t, enum cause cause, const char *what, int64_t t0, int64_t t1)
 {
+	static const char *const names[CAUSES] = {"disk wait", "copy wait", "compute", "other"};
 	pthread_mutex_lock(&t->lock);
-	t->pass.ns[cause] += t1 - t0;
-	t->now[t->view.layer].ns[cause] += t1 - t0;
-	export_event(t, what ? what : cause_name[cause], 1, t->view.layer, 0, t0, t1);
+	give(t, CAUSE_OTHER, t0);
+	if (t1 > t->at && cause <= CAUSE_COPY)
+		t->waited[cause] += t1 - t->at;
+	if (cause == CAUSE_COMPUTE && t->run.n && t1 > t->run.chunks[t->run.n - 1].end)
+		t->run.chunks[t->run.n - 1].end = t1;
+	give(t, cause, t1);
+	if (t->file.out)
+		trace_file_span(&t->file, what ? what : names[cause], t->view.layer, t->view.passes, t0, t1);
 	pthread_mutex_unlock(&t->lock);
 }
 
-/* Reads are reported in the order in which their chunks are used; their union within the pass is the
- * time that the disk was busy. Issue times rise with that order, so one end mark is enough. */
+void trace_use(struct trace *t, const struct trace_chunk *c)
+{
+	struct trace_chunk r = *c;
+	pthread_mutex_lock(&t->lock);
+	struct trace_pass *p = &t->view.now;
+	r.wait[CAUSE_DISK] = t->waited[CAUSE_DISK];
+	r.wait[CAUSE_COPY] = t->waited[CAUSE_COPY];
+	r.end = r.start;
+	r.merged = 0;
+	t->waited[0] = t->waited[1] = 0;
+	add_record(t, &r);
+	bool read = r.issued != 0;
+	*(read ? &p->bytes_disk : &p->bytes_ram) += r.bytes;
+	if (r.layer <= t->view.n_layers)
+		*(read ? &t->now[r.layer].bytes_disk : &t->now[r.layer].bytes_ram) += r.bytes;
+	if (read) {
+		busy(t, offsetof(struct trace_pass, read_busy), &t->read_mark, r.issued, r.in_ram);
+		p->late += r.in_ram > r.from;
+	}
+	if (r.in_vram)
+		busy(t, offsetof(struct trace_pass, copy_busy), &t->copy_mark, r.in_ram, r.in_vram);
+	if (t->file.out)
+		trace_file_chunk(&t->file, &r, t->view.passes);
+	pthread_mutex_unlock(&t->lock);
+}
+
 void trace_read(struct trace *t, uint32_t layer, uint64_t bytes, int64_t t0, int64_t t1)
 {
 	pthread_mutex_lock(&t->lock);
-	t->pass.bytes_disk += bytes;
+	const struct trace_chunk c = {.layer = layer, .bytes = bytes, .issued = t0, .in_ram = t1};
+	t->view.now.bytes_disk += bytes;
 	if (layer <= t->view.n_layers)
 		t->now[layer].bytes_disk += bytes;
-	int64_t from = t0 > t->read_end ? t0 : t->read_end;
-	if (t1 > from) {
-		t->pass.read_busy += t1 - from;
-		t->read_end = t1;
-	}
-	export_event(t, "read", 2, layer, bytes, t0, t1);
+	busy(t, offsetof(struct trace_pass, read_busy), &t->read_mark, t0, t1);
+	if (t->file.out)
+		trace_file_chunk(&t->file, &c, t->view.passes);
 	pthread_mutex_unlock(&t->lock);
 }
 
-void trace_ram(struct trace *t, uint64_t bytes)
+void trace_experts(struct trace *t, uint64_t hits, uint64_t misses, uint64_t wrong)
 {
 	pthread_mutex_lock(&t->lock);
-	t->pass.bytes_ram += bytes;
+	struct trace_pass *p = &t->view.now;
+	p->experts = true;
+	p->expert_hits += hits;
+	p->expert_misses += misses;
+	p->expert_wrong += wrong;
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -136,36 +233,65 @@ static void add_pass(struct trace_pass *sum, const struct trace_pass *p)
 	sum->bytes_disk += p->bytes_disk;
 	sum->bytes_ram += p->bytes_ram;
 	sum->read_busy += p->read_busy;
+	sum->copy_busy += p->copy_busy;
+	sum->late += p->late;
+	sum->experts |= p->experts;
+	sum->expert_hits += p->expert_hits;
+	sum->expert_misses += p->expert_misses;
+	sum->expert_wrong += p->expert_wrong;
 }
 
-static void push_history(struct trace_view *v, int64_t wall)
+/* A decode pass goes into the histories. */
+static void remember(struct trace *t)
 {
+	struct trace_view *v = &t->view;
 	if (v->n_history == TRACE_HISTORY) {
 		memmove(v->history, v->history + 1, (TRACE_HISTORY - 1) * sizeof(*v->history));
 		v->n_history--;
 	}
-	v->history[v->n_history++] = wall;
+	v->history[v->n_history++] = v->now.wall;
+	const size_t n = (size_t)v->n_layers + 1;
+	uint32_t *row = t->layer_us + t->n_layer_us++ % TRACE_HISTORY * n;
+	for (size_t i = 0; i < n; i++) {
+		int64_t sum = 0;
+		for (int c = 0; c < CAUSES; c++)
+			sum += t->now[i].ns[c];
+		row[i] = sum / 1000 > UINT32_MAX ? UINT32_MAX : (uint32_t)(sum / 1000);
+	}
+}
+
+static void keep_pass(struct trace *t)
+{
+	struct trace_view *v = &t->view;
+	struct trace_layer *layers = t->layers;
+	struct trace_log *slot = &t->logs[v->passes % TRACE_LOGS], old = *slot;
+	t->run.pass = v->now;
+	t->run.number = v->passes;
+	t->run.start = v->pass_start;
+	*slot = t->run;
+	t->run = old;
+	v->n_logs += v->n_logs < TRACE_LOGS;
+	v->passes++;
+	v->last = v->now;
+	add_pass(v->now.prefill ? &v->prefills : &v->decode, &v->now);
+	*(v->now.prefill ? &v->n_prefill : &v->n_decode) += 1;
+	if (!v->now.prefill)
+		remember(t);
+	t->layers = t->now;
+	t->now = layers;
 }
 
 void trace_pass_end(struct trace *t, bool keep)
 {
 	pthread_mutex_lock(&t->lock);
 	struct trace_view *v = &t->view;
-	struct trace_pass *p = &t->pass;
-	p->wall = clock_ns() - v->pass_start;
-	int64_t known = p->ns[CAUSE_DISK] + p->ns[CAUSE_COPY] + p->ns[CAUSE_COMPUTE];
-	p->ns[CAUSE_OTHER] = p->wall - known;
+	give(t, CAUSE_OTHER, t->clock(t->clock_arg));
+	if (keep)
+		keep_pass(t);
 	v->in_pass = false;
 	v->pass_start = 0;
-	if (keep) {
-		v->passes++;
-		v->last = *p;
-		add_pass(p->prefill ? &v->prefills : &v->decode, p);
-		*(p->prefill ? &v->n_prefill : &v->n_decode) += 1;
-		if (!p->prefill)
-			push_history(v, p->wall);
-		memcpy(t->layers, t->now, ((size_t)v->n_layers + 1) * sizeof(*t->now));
-	}
+	t->last_end = keep ? t->at : 0;
+	t->last_kept = keep;
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -174,25 +300,15 @@ void trace_reset_sums(struct trace *t)
 	pthread_mutex_lock(&t->lock);
 	t->view.decode = t->view.prefills = (struct trace_pass){0};
 	t->view.n_decode = t->view.n_prefill = 0;
+	t->last_end = 0;
 	pthread_mutex_unlock(&t->lock);
 }
 
-int trace_view(struct trace *t, struct trace_view *v)
+int trace_export(struct trace *t, const char *path, struct err *e)
 {
-	size_t n = (size_t)t->view.n_layers + 1;
-	struct trace_layer *layers = v->layers;
-	if (!layers && !(layers = mem_array(n, sizeof(*layers))))
-		return -1;
 	pthread_mutex_lock(&t->lock);
-	*v = t->view;
-	memcpy(layers, t->layers, n * sizeof(*layers));
+	trace_file_close(&t->file, path, NULL);
+	int rc = trace_file_open(&t->file, path, e);
 	pthread_mutex_unlock(&t->lock);
-	v->layers = layers;
-	return 0;
-}
-
-void trace_view_clear(struct trace_view *v)
-{
-	free(v->layers);
-	*v = (struct trace_view){0};
+	return rc;
 }
