@@ -31,22 +31,35 @@ int trace_file_close(struct trace_file *f, const char *path, struct err *e)
 	return failed || rc ? err_sys(e, errno, "can't write the trace to %s", path) : 0;
 }
 
+/* c: the chunk that the event is about, or NULL. */
 static void event(struct trace_file *f, const char *name, int lane, uint32_t layer, uint64_t pass,
-	uint64_t bytes, int64_t t0, int64_t t1)
+	const struct trace_chunk *c, int64_t t0, int64_t t1)
 {
 	if (t1 <= t0)
 		return;
 	fprintf(f->out,
 		",\n{\"name\":\"%s\",\"ph\":\"X\",\"pid\":1,\"tid\":%d,\"ts\":%.3f,\"dur\":%.3f,"
-		"\"args\":{\"layer\":%u,\"pass\":%llu,\"bytes\":%llu}}",
-		name, lane, (double)t0 / 1e3, (double)(t1 - t0) / 1e3, layer, (unsigned long long)pass,
-		(unsigned long long)bytes);
+		"\"args\":{\"layer\":%u,\"pass\":%llu",
+		name, lane, (double)t0 / 1e3, (double)(t1 - t0) / 1e3, layer, (unsigned long long)pass);
+	if (c)
+		fprintf(f->out, ",\"tier\":%d,\"bytes\":%llu", c->tier, (unsigned long long)c->bytes);
+	fputs("}}", f->out);
+}
+
+/* A chunk that needed no read: an instant. */
+static void resident(struct trace_file *f, const struct trace_chunk *c, uint64_t pass)
+{
+	fprintf(f->out,
+		",\n{\"name\":\"resident\",\"ph\":\"i\",\"s\":\"t\",\"pid\":1,\"tid\":%d,\"ts\":%.3f,"
+		"\"args\":{\"layer\":%u,\"pass\":%llu,\"tier\":%d,\"bytes\":%llu}}",
+		LANE_ENGINE, (double)c->start / 1e3, c->layer, (unsigned long long)pass, c->tier,
+		(unsigned long long)c->bytes);
 }
 
 void trace_file_span(struct trace_file *f, const char *name, uint32_t layer, uint64_t pass, int64_t t0,
 	int64_t t1)
 {
-	event(f, name, LANE_ENGINE, layer, pass, 0, t0, t1);
+	event(f, name, LANE_ENGINE, layer, pass, NULL, t0, t1);
 }
 
 void trace_file_chunk(struct trace_file *f, const struct trace_chunk *c, uint64_t pass)
@@ -59,10 +72,12 @@ void trace_file_chunk(struct trace_file *f, const struct trace_chunk *c, uint64_
 			first = f->lane_end[i] < f->lane_end[first] ? i : first;
 		lane = lane == EXPORT_LANES ? first : lane;
 		f->lane_end[lane] = c->in_ram;
-		event(f, "read", LANE_READS + lane, c->layer, pass, c->bytes, c->issued, c->in_ram);
+		event(f, "read", LANE_READS + lane, c->layer, pass, c, c->issued, c->in_ram);
+	} else {
+		resident(f, c, pass);
 	}
 	if (c->in_vram)
-		event(f, "copy", LANE_COPIES, c->layer, pass, c->bytes, c->in_ram, c->in_vram);
+		event(f, "copy", LANE_COPIES, c->layer, pass, c, c->in_ram, c->in_vram);
 }
 
 static void dump_pass(struct trace_file *f, const struct trace_log *l)
