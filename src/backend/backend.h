@@ -28,7 +28,8 @@
 #include "quant/scaling.h"
 
 enum queue_id { QUEUE_COMPUTE, QUEUE_COPY };
-enum act_kind { ACT_SILU, ACT_GELU_TANH, ACT_GELU_ERF, ACT_RELU };
+enum act_kind { ACT_SILU, ACT_GELU_TANH, ACT_GELU_ERF, ACT_RELU, ACT_RELU2 /* relu squared */,
+	ACT_GELU_QUICK /* x / (1 + e^-1.702x) */ };
 enum rope_style { ROPE_HALF /* rotate_half: (i, i + rot/2) */, ROPE_PAIR /* (2i, 2i + 1) */ };
 
 struct backend;
@@ -64,19 +65,40 @@ struct attn_row {
 };
 
 struct attention {
-	float *out; /* device [n, ldo]; head h at h * head_dim */
+	float *out; /* device [n, ldo]; head h at h * v_dim */
 	size_t ldo;
 	const float *q; /* device [n, ldq] */
 	size_t ldq;
 	struct head_map q_map;
-	const void *k, *v;    /* device [cells, kv_heads * head_dim] of kv_type */
+	const void *k, *v;    /* device [cells, kv_heads * head_dim], [cells, kv_heads * v_dim] of kv_type */
 	enum dtype kv_type;   /* DTYPE_F16, DTYPE_F32 */
 	const uint32_t *cells; /* device */
 	const struct attn_row *rows; /* device [n] */
 	uint32_t n, heads, kv_heads, head_dim; /* query head h reads kv head h / (heads / kv_heads) */
+	uint32_t v_dim;		  /* of a value head; 0: head_dim */
+	uint32_t k_stride, v_stride; /* elements from cell to cell; 0: kv_heads * head_dim, kv_heads * v_dim */
 	uint32_t max_count; /* the largest count of the rows */
 	float scale;
 	float softcap; /* > 0: s = softcap * tanh(s / softcap) */
+	/* ALiBi, device [heads] or NULL: s -= slope * (last - c), c the cell's place in the list, last that
+	 * of the row's last visible cell; after the cap. */
+	const float *slopes;
+	/* Device [heads] or NULL: one more score in each softmax, which takes weight and gives no value. */
+	const float *sinks;
+};
+
+/* y = (x - mean) / sqrt(var + eps) * w + bias (centred), or x / sqrt(mean(x^2) + eps) * w, over each of
+ * `heads` pieces of dim elements that map names in a row. y may be x. A whole row is one head. */
+struct norm {
+	float *y;
+	const float *x; /* device [n, ld], both */
+	size_t ld;
+	struct head_map map;
+	uint32_t n, heads, dim;
+	const float *w, *bias; /* device [dim] (head h: + h * w_stride), or NULL */
+	uint32_t w_stride;     /* 0: all heads share w */
+	float eps;
+	bool centred; /* LayerNorm; else RMSNorm */
 };
 
 /* In place on the heads that map names: pairs rotated by cos/sin[i][rot / 2]; the rest stays. */
@@ -116,9 +138,7 @@ struct backend_ops {
 	/* Operations, all on QUEUE_COMPUTE. */
 	void (*decode)(struct backend *b, float *y, const void *w, enum dtype t, size_t elements);
 	void (*matmul)(struct backend *b, const struct matmul *m);
-	/* y[i] = x[i] / sqrt(mean(x[i]^2) + eps) * w; y may be x. [n, d] with distance ld. */
-	void (*rmsnorm)(struct backend *b, float *y, const float *x, const float *w, uint32_t n,
-		uint32_t d, size_t ld, float eps);
+	void (*norm)(struct backend *b, const struct norm *o);
 	void (*rope)(struct backend *b, const struct rope *r);
 	/* cache[cells[i]] = src[i][heads by map], rounded to type; cells: device [n]. */
 	void (*kv_store)(struct backend *b, void *cache, enum dtype type, const float *src, size_t ld,
@@ -132,6 +152,8 @@ struct backend_ops {
 	void (*add)(struct backend *b, float *y, const float *x, float scale, uint32_t n, uint32_t d,
 		size_t ld);
 	void (*scale)(struct backend *b, float *y, float scale, size_t elements);
+	/* y = cap * tanh(y / cap) */
+	void (*softcap)(struct backend *b, float *y, float cap, size_t elements);
 };
 
 struct backend {

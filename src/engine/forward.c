@@ -53,6 +53,15 @@ static int matmul(struct engine *en, uint32_t layer, enum role role, enum role b
 	return 0;
 }
 
+/* y = rmsnorm(x) * weight of a role, [n, hidden] */
+static void rmsnorm(struct engine *en, uint32_t layer, enum role role, float *y, const float *x, uint32_t n)
+{
+	const struct model *m = en->c.model;
+	const struct norm o = {.y = y, .x = x, .ld = m->hidden, .map = {0, 0, 1}, .n = n, .heads = 1,
+		.dim = m->hidden, .w = small(en, layer, role), .eps = m->norm_eps};
+	en->c.backend->ops->norm(en->c.backend, &o);
+}
+
 static struct head_map map_plain(uint32_t heads)
 {
 	return (struct head_map){.start = 0, .stride = 0, .group = heads};
@@ -67,8 +76,7 @@ static int attention_block(struct engine *en, const struct pass *p, uint32_t lay
 	const enum dtype kt = en->c.plan->kv_type;
 	float *qb = w->b, *kb = qb + (size_t)n * q, *vb = kb + (size_t)n * kv, *out = vb + (size_t)n * kv;
 
-	b->ops->rmsnorm(b, w->h, w->x, small(en, layer, ROLE_ATTN_NORM), n, m->hidden, m->hidden,
-		m->norm_eps);
+	rmsnorm(en, layer, ROLE_ATTN_NORM, w->h, w->x, n);
 	if (matmul(en, layer, ROLE_Q, ROLE_Q_BIAS, qb, q, w->h, m->hidden, n, e) < 0 ||
 		matmul(en, layer, ROLE_K, ROLE_K_BIAS, kb, kv, w->h, m->hidden, n, e) < 0 ||
 		matmul(en, layer, ROLE_V, ROLE_V_BIAS, vb, kv, w->h, m->hidden, n, e) < 0)
@@ -103,8 +111,7 @@ static int ffn_block(struct engine *en, const struct pass *p, uint32_t layer, st
 	const uint32_t n = p->n;
 	float *gate = w->b, *up = gate + (size_t)n * m->ffn;
 
-	b->ops->rmsnorm(b, w->h, w->x, small(en, layer, ROLE_FFN_NORM), n, m->hidden, m->hidden,
-		m->norm_eps);
+	rmsnorm(en, layer, ROLE_FFN_NORM, w->h, w->x, n);
 	if (matmul(en, layer, ROLE_GATE, ROLE_GATE_BIAS, gate, m->ffn, w->h, m->hidden, n, e) < 0 ||
 		matmul(en, layer, ROLE_UP, ROLE_UP_BIAS, up, m->ffn, w->h, m->hidden, n, e) < 0)
 		return -1;
@@ -167,8 +174,7 @@ static int head(struct engine *en, const struct pass *p, struct err *e)
 	struct backend *b = en->c.backend;
 	uint32_t n = p->n - p->logits_from;
 	const float *x = en->w.x + (size_t)p->logits_from * m->hidden;
-	b->ops->rmsnorm(b, en->w.h, x, small(en, m->n_layers, ROLE_OUT_NORM), n, m->hidden, m->hidden,
-		m->norm_eps);
+	rmsnorm(en, m->n_layers, ROLE_OUT_NORM, en->w.h, x, n);
 	if (matmul(en, m->n_layers, ROLE_HEAD, ROLES, en->w.logits, m->vocab, en->w.h, m->hidden, n, e) < 0)
 		return -1;
 	b->ops->download(b, QUEUE_COMPUTE, en->s.logits, en->w.logits,

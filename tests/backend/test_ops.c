@@ -373,6 +373,52 @@ static void attention_is_close_and_invariant(void **state)
 	}
 }
 
+/* Slopes, sinks, a cap, value heads of their own size, cells apart: ref against the formula in double. */
+static double plain_attention(const struct attention *a, uint32_t i, uint32_t h, uint32_t j)
+{
+	const struct attn_row *r = &a->rows[i];
+	uint32_t last = r->first + r->count - 1, kv = h / (a->heads / a->kv_heads);
+	double sum = exp((double)a->sinks[h]), out = 0;
+	for (uint32_t c = r->first; c < r->first + r->count; c++) {
+		const float *q = a->q + i * a->ldq + (size_t)h * a->head_dim;
+		const float *k = (const float *)a->k + (size_t)a->cells[c] * a->k_stride + kv * a->head_dim;
+		const float *v = (const float *)a->v + (size_t)a->cells[c] * a->v_stride + kv * a->v_dim;
+		double s = 0;
+		for (uint32_t d = 0; d < a->head_dim; d++)
+			s += (double)q[d] * (double)k[d];
+		s = (double)a->softcap * tanh(s * (double)a->scale / (double)a->softcap);
+		s = exp(s - (double)a->slopes[h] * (last - c));
+		sum += s;
+		out += s * (double)v[j];
+	}
+	return out / sum;
+}
+
+static void attention_extras_follow_the_formula(void **state)
+{
+	(void)state;
+	enum { N = 7, HEADS = 6, KV = 3, D = 24, V = 16 };
+	static const float slopes[HEADS] = {0.5f, 0.25f, 0, 0.125f, 1, 0.01f};
+	static const float sinks[HEADS] = {0, 1, -1, 3, -20, 0.5f};
+	struct attend t;
+	attend_init(&t, DTYPE_F32, N, HEADS, KV, D);
+	t.a.v_dim = V, t.a.k_stride = KV * D, t.a.v_stride = KV * D, t.a.ldo = HEADS * V;
+	t.a.slopes = slopes, t.a.sinks = sinks, t.a.softcap = 5;
+	struct backend *ref = open_cpu("ref", 1);
+	ref->ops->attention(ref, &t.a);
+	ref->ops->close(ref);
+	for (uint32_t i = 0; i < N; i++)
+		for (uint32_t h = 0; t.rows[i].count && h < HEADS; h++)
+			for (uint32_t j = 0; j < V; j++) {
+				double want = plain_attention(&t.a, i, h, j);
+				double got = (double)t.a.out[i * t.a.ldo + h * V + j];
+				if (!(fabs(got - want) <= 2e-5))
+					fail_msg("row %u head %u [%u]: %g, not %g", i, h, j, got, want);
+			}
+	check_attention(&t);
+	attend_clear(&t);
+}
+
 /* --- the rest --------------------------------------------------------------------- */
 
 static void assert_close(const char *what, const float *got, const float *want, size_t n, float tol)
@@ -392,10 +438,20 @@ static void row_operations_are_close(void **state)
 	for (const char *const *v = cpu_backend_variants(); *v; v++) {
 		struct backend *b = open_cpu(*v, 2);
 		memset(want, 0, sizeof(want)), memset(got, 0, sizeof(got));
-		ref->ops->rmsnorm(ref, want, x, w, N, D, LD, 1e-5f);
-		b->ops->rmsnorm(b, got, x, w, N, D, LD, 1e-5f);
-		assert_close("rmsnorm", got, want, N * LD, 2e-6f);
-		for (int act = ACT_SILU; act <= ACT_RELU; act++) {
+		for (int kind = 0; kind < 8; kind++) {
+			struct norm o = {want, x, LD, {1, 40, 1}, N, kind & 4 ? 1 : 2, kind & 4 ? D : 36,
+				kind & 1 ? w : NULL, kind & 1 ? w + 40 : NULL, 0, 1e-5f, kind & 2};
+			o.map.start = kind & 4 ? 0 : 1;
+			ref->ops->norm(ref, &o);
+			o.y = got;
+			b->ops->norm(b, &o);
+			assert_close("norm", got, want, N * LD, 4e-6f);
+		}
+		memcpy(want, x, sizeof(x)), memcpy(got, x, sizeof(x));
+		ref->ops->softcap(ref, want, 2.5f, N * LD);
+		b->ops->softcap(b, got, 2.5f, N * LD);
+		assert_close("softcap", got, want, N * LD, 2e-6f);
+		for (int act = ACT_SILU; act <= ACT_GELU_QUICK; act++) {
 			ref->ops->act_mul(ref, (enum act_kind)act, want, x, act % 2 ? u : NULL, N, D, LD);
 			b->ops->act_mul(b, (enum act_kind)act, got, x, act % 2 ? u : NULL, N, D, LD);
 			assert_close("act_mul", got, want, N * LD, 2e-6f);
@@ -484,6 +540,7 @@ int main(void)
 		cmocka_unit_test(weights_are_decoded_exactly),
 		cmocka_unit_test(odd_weights_are_survived),
 		cmocka_unit_test(attention_is_close_and_invariant),
+		cmocka_unit_test(attention_extras_follow_the_formula),
 		cmocka_unit_test(row_operations_are_close),
 		cmocka_unit_test(kv_store_rounds_and_maps),
 		cmocka_unit_test(exponential_is_accurate),

@@ -18,13 +18,14 @@ enum task_kind {
 	TASK_WAIT,
 	TASK_DECODE,
 	TASK_MATMUL,
-	TASK_RMSNORM,
+	TASK_NORM,
 	TASK_ROPE,
 	TASK_KV_STORE,
 	TASK_ATTENTION,
 	TASK_ACT_MUL,
 	TASK_ADD,
-	TASK_SCALE
+	TASK_SCALE,
+	TASK_SOFTCAP
 };
 
 struct task {
@@ -41,6 +42,7 @@ struct task {
 	struct head_map map;
 	union {
 		struct matmul matmul;
+		struct norm norm;
 		struct rope rope;
 		struct attention attention;
 	} op;
@@ -94,9 +96,7 @@ static uint64_t next_random(uint64_t *s)
 
 static void run_rows(struct backend *c, const struct task *t)
 {
-	if (t->kind == TASK_RMSNORM)
-		c->ops->rmsnorm(c, t->to, t->from, t->third, t->n, t->d, t->ld, t->value);
-	else if (t->kind == TASK_ACT_MUL)
+	if (t->kind == TASK_ACT_MUL)
 		c->ops->act_mul(c, (enum act_kind)t->what, t->to, t->from, t->third, t->n, t->d,
 			t->ld);
 	else
@@ -116,6 +116,9 @@ static void run_task(struct backend *c, const struct task *t)
 	case TASK_MATMUL:
 		c->ops->matmul(c, &t->op.matmul);
 		break;
+	case TASK_NORM:
+		c->ops->norm(c, &t->op.norm);
+		break;
 	case TASK_ROPE:
 		c->ops->rope(c, &t->op.rope);
 		break;
@@ -126,10 +129,12 @@ static void run_task(struct backend *c, const struct task *t)
 	case TASK_ATTENTION:
 		c->ops->attention(c, &t->op.attention);
 		break;
+	case TASK_SOFTCAP:
+		c->ops->softcap(c, t->to, t->value, t->size);
+		break;
 	case TASK_SCALE:
 		c->ops->scale(c, t->to, t->value, t->size);
 		break;
-	case TASK_RMSNORM:
 	case TASK_ACT_MUL:
 	case TASK_ADD:
 		run_rows(c, t);
@@ -322,11 +327,9 @@ static void delay_matmul(struct backend *b, const struct matmul *m)
 	push(b, QUEUE_COMPUTE, (struct task){.kind = TASK_MATMUL, .op.matmul = *m});
 }
 
-static void delay_rmsnorm(struct backend *b, float *y, const float *x, const float *w, uint32_t n,
-	uint32_t d, size_t ld, float eps)
+static void delay_norm(struct backend *b, const struct norm *o)
 {
-	push(b, QUEUE_COMPUTE, (struct task){.kind = TASK_RMSNORM, .to = y, .from = x, .third = w,
-				       .n = n, .d = d, .ld = ld, .value = eps});
+	push(b, QUEUE_COMPUTE, (struct task){.kind = TASK_NORM, .op.norm = *o});
 }
 
 static void delay_rope(struct backend *b, const struct rope *r)
@@ -366,6 +369,12 @@ static void delay_scale(struct backend *b, float *y, float scale, size_t element
 {
 	push(b, QUEUE_COMPUTE,
 		(struct task){.kind = TASK_SCALE, .to = y, .value = scale, .size = elements});
+}
+
+static void delay_softcap(struct backend *b, float *y, float cap, size_t elements)
+{
+	push(b, QUEUE_COMPUTE,
+		(struct task){.kind = TASK_SOFTCAP, .to = y, .value = cap, .size = elements});
 }
 
 /* --- open and close ------------------------------------------------------------------ */
@@ -416,13 +425,14 @@ static const struct backend_ops delay_ops = {
 	.event_time = delay_event_time,
 	.decode = delay_decode,
 	.matmul = delay_matmul,
-	.rmsnorm = delay_rmsnorm,
+	.norm = delay_norm,
 	.rope = delay_rope,
 	.kv_store = delay_kv_store,
 	.attention = delay_attention,
 	.act_mul = delay_act_mul,
 	.add = delay_add,
 	.scale = delay_scale,
+	.softcap = delay_softcap,
 };
 
 int delay_backend_open(struct backend **out, const char *ops, int threads, uint64_t seed,

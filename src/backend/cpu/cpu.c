@@ -168,7 +168,7 @@ static void cpu_matmul(struct backend *b, const struct matmul *m)
 		grain_for(c, m->rows, (size_t)m->n * m->k, c->kernels->row_step));
 }
 
-struct rows_op { /* rmsnorm, act_mul, add over [n, d] */
+struct rows_op { /* act_mul, add over [n, d] */
 	float *y;
 	const float *x, *z;
 	size_t ld;
@@ -177,21 +177,19 @@ struct rows_op { /* rmsnorm, act_mul, add over [n, d] */
 	float value;
 };
 
-static void rmsnorm_part(void *arg, size_t begin, size_t end, int thread)
+static void norm_part(void *arg, size_t begin, size_t end, int thread)
 {
 	(void)thread;
 	const struct job *j = arg;
-	const struct rows_op *o = j->op;
 	for (size_t i = begin; i < end; i++)
-		j->c->kernels->rmsnorm(o->y + i * o->ld, o->x + i * o->ld, o->z, o->d, o->value);
+		j->c->kernels->norm(j->op, (uint32_t)i);
 }
 
-static void cpu_rmsnorm(struct backend *b, float *y, const float *x, const float *w, uint32_t n,
-	uint32_t d, size_t ld, float eps)
+static void cpu_norm(struct backend *b, const struct norm *o)
 {
 	struct cpu *c = cpu_of(b);
-	struct rows_op o = {.y = y, .x = x, .z = w, .ld = ld, .d = d, .value = eps};
-	pool_run(c->pool, rmsnorm_part, &(struct job){c, &o}, n, grain_for(c, n, d, 1));
+	pool_run(c->pool, norm_part, &(struct job){c, o}, o->n,
+		grain_for(c, o->n, (size_t)o->heads * o->dim, 1));
 }
 
 static void rope_part(void *arg, size_t begin, size_t end, int thread)
@@ -283,6 +281,25 @@ static void cpu_scale(struct backend *b, float *y, float scale, size_t elements)
 	cpu_of(b)->kernels->scale(y, scale, elements);
 }
 
+static void softcap_part(void *arg, size_t begin, size_t end, int thread)
+{
+	(void)thread;
+	const struct job *j = arg;
+	const struct rows_op *o = j->op;
+	size_t to = end * DECODE_PIECE;
+	if (to > o->ld)
+		to = o->ld;
+	j->c->kernels->softcap(o->y + begin * DECODE_PIECE, o->value, to - begin * DECODE_PIECE);
+}
+
+static void cpu_softcap(struct backend *b, float *y, float cap, size_t elements)
+{
+	struct cpu *c = cpu_of(b);
+	struct rows_op o = {.y = y, .ld = elements, .value = cap};
+	size_t items = (elements + DECODE_PIECE - 1) / DECODE_PIECE;
+	pool_run(c->pool, softcap_part, &(struct job){c, &o}, items, grain_for(c, items, DECODE_PIECE, 1));
+}
+
 /* --- open and close ---------------------------------------------------------- */
 
 static void cpu_close(struct backend *b)
@@ -310,13 +327,14 @@ static const struct backend_ops cpu_ops = {
 	.event_time = cpu_event_time,
 	.decode = cpu_decode,
 	.matmul = cpu_matmul,
-	.rmsnorm = cpu_rmsnorm,
+	.norm = cpu_norm,
 	.rope = cpu_rope,
 	.kv_store = cpu_kv_store,
 	.attention = cpu_attention,
 	.act_mul = cpu_act_mul,
 	.add = cpu_add,
 	.scale = cpu_scale,
+	.softcap = cpu_softcap,
 };
 
 static const struct cpu_kernels *kernels_of(const char *name)

@@ -24,7 +24,7 @@ struct cpu_kernels {
 	void (*decode)(float *y, const void *w, enum dtype t, size_t elements);
 	/* Weight rows [r0, r1) for all n rows. */
 	void (*matmul)(const struct matmul *m, uint32_t r0, uint32_t r1, float *scratch);
-	void (*rmsnorm)(float *y, const float *x, const float *w, uint32_t d, float eps); /* a row */
+	void (*norm)(const struct norm *o, uint32_t row);
 	void (*rope)(const struct rope *r, uint32_t row);
 	void (*kv_store)(const struct kv_store *s, uint32_t row);
 	/* The query heads of one kv head in one row. */
@@ -32,11 +32,28 @@ struct cpu_kernels {
 	void (*act_mul)(enum act_kind act, float *y, const float *gate, const float *up, size_t n);
 	void (*add)(float *y, const float *x, float scale, size_t n);
 	void (*scale)(float *y, float scale, size_t n);
+	void (*softcap)(float *y, float cap, size_t n);
 };
 
 extern const struct cpu_kernels cpu_kernels_ref;
 /* NULL when this build or machine can't run it. */
 const struct cpu_kernels *cpu_kernels_avx2(void);
+
+/* What 0 stands for in struct attention. */
+static inline uint32_t attn_v_dim(const struct attention *a)
+{
+	return a->v_dim ? a->v_dim : a->head_dim;
+}
+
+static inline size_t attn_k_stride(const struct attention *a)
+{
+	return a->k_stride ? a->k_stride : (size_t)a->kv_heads * a->head_dim;
+}
+
+static inline size_t attn_v_stride(const struct attention *a)
+{
+	return a->v_stride ? a->v_stride : (size_t)a->kv_heads * attn_v_dim(a);
+}
 
 /* Offset in a row of head h. */
 static inline size_t head_offset(const struct head_map *m, uint32_t h, uint32_t head_dim)

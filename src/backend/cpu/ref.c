@@ -58,13 +58,32 @@ static void ref_matmul(const struct matmul *m, uint32_t r0, uint32_t r1, float *
 	}
 }
 
-static void ref_rmsnorm(float *y, const float *x, const float *w, uint32_t d, float eps)
+static void ref_norm_head(float *y, const float *x, const struct norm *o, const float *w, const float *bias)
 {
-	float acc[LANES] = {0};
-	lane_mul_add(acc, x, x, d);
-	float inv = 1.0f / sqrtf(lane_sum(acc) / (float)d + eps);
-	for (uint32_t j = 0; j < d; j++)
-		y[j] = x[j] * inv * w[j];
+	float acc[LANES] = {0}, mean = 0;
+	if (o->centred) {
+		for (uint32_t j = 0; j < o->dim; j++)
+			acc[j % LANES] += x[j];
+		mean = lane_sum(acc) / (float)o->dim;
+		memset(acc, 0, sizeof(acc));
+	}
+	for (uint32_t j = 0; j < o->dim; j++)
+		acc[j % LANES] += (x[j] - mean) * (x[j] - mean);
+	float inv = 1.0f / sqrtf(lane_sum(acc) / (float)o->dim + o->eps);
+	for (uint32_t j = 0; j < o->dim; j++) {
+		float v = (x[j] - mean) * inv;
+		if (w)
+			v *= w[j];
+		y[j] = bias ? v + bias[j] : v;
+	}
+}
+
+static void ref_norm(const struct norm *o, uint32_t row)
+{
+	for (uint32_t h = 0; h < o->heads; h++) {
+		size_t at = row * o->ld + head_offset(&o->map, h, o->dim), w = (size_t)h * o->w_stride;
+		ref_norm_head(o->y + at, o->x + at, o, o->w ? o->w + w : NULL, o->bias ? o->bias + w : NULL);
+	}
 }
 
 static void ref_rope(const struct rope *r, uint32_t row)
@@ -104,17 +123,19 @@ static float kv_value(const void *cache, enum dtype type, size_t at)
 
 /* Scores of the cells [begin, end) of the list, at their places in a block; -inf elsewhere. */
 static void ref_scores(const struct attention *a, float p[ATTN_BLOCK], const float *q,
-	uint32_t kv_head, uint32_t block, uint32_t begin, uint32_t end)
+	uint32_t h, uint32_t kv_head, uint32_t block, uint32_t begin, uint32_t end, uint32_t last)
 {
+	float slope = a->slopes ? a->slopes[h] : 0;
 	for (uint32_t c = 0; c < ATTN_BLOCK; c++)
 		p[c] = -INFINITY;
 	for (uint32_t c = begin; c < end; c++) {
-		size_t at = ((size_t)a->cells[c] * a->kv_heads + kv_head) * a->head_dim;
+		size_t at = a->cells[c] * attn_k_stride(a) + (size_t)kv_head * a->head_dim;
 		float acc[LANES] = {0};
 		for (uint32_t j = 0; j < a->head_dim; j++)
 			acc[j % LANES] += q[j] * kv_value(a->k, a->kv_type, at + j);
 		float s = lane_sum(acc) * a->scale;
-		p[c - block] = a->softcap > 0 ? a->softcap * tanhf(s / a->softcap) : s;
+		s = a->softcap > 0 ? a->softcap * tanhf(s / a->softcap) : s;
+		p[c - block] = s - slope * (float)(last - c);
 	}
 }
 
@@ -122,14 +143,15 @@ static void ref_attention_head(const struct attention *a, uint32_t row, uint32_t
 {
 	const struct attn_row *r = &a->rows[row];
 	const float *q = a->q + row * a->ldq + head_offset(&a->q_map, h, a->head_dim);
-	float *out = a->out + row * a->ldo + (size_t)h * a->head_dim;
-	float p[ATTN_BLOCK], max = -INFINITY, sum = 0;
-	memset(out, 0, a->head_dim * sizeof(float));
+	const uint32_t v_dim = attn_v_dim(a);
+	float *out = a->out + row * a->ldo + (size_t)h * v_dim;
+	float p[ATTN_BLOCK], max = a->sinks ? a->sinks[h] : -INFINITY, sum = a->sinks ? 1 : 0;
+	memset(out, 0, v_dim * sizeof(float));
 	uint32_t end = r->first + r->count;
 	for (uint32_t begin = r->first, next; begin < end; begin = next) {
 		uint32_t block = begin - (begin - r->base) % ATTN_BLOCK;
 		next = end - block < ATTN_BLOCK ? end : block + ATTN_BLOCK;
-		ref_scores(a, p, q, kv_head, block, begin, next);
+		ref_scores(a, p, q, h, kv_head, block, begin, next, end - 1);
 		float top = max, acc[LANES] = {0};
 		for (uint32_t c = 0; c < ATTN_BLOCK; c++)
 			top = p[c] > top ? p[c] : top;
@@ -140,16 +162,16 @@ static void ref_attention_head(const struct attention *a, uint32_t row, uint32_t
 			acc[c % LANES] += p[c] = expf(p[c] - top);
 		sum = sum * keep + lane_sum(acc);
 		max = top;
-		for (uint32_t j = 0; j < a->head_dim; j++)
+		for (uint32_t j = 0; j < v_dim; j++)
 			out[j] *= keep;
 		for (uint32_t c = begin; c < next; c++) {
-			size_t at = ((size_t)a->cells[c] * a->kv_heads + kv_head) * a->head_dim;
-			for (uint32_t j = 0; j < a->head_dim; j++)
+			size_t at = a->cells[c] * attn_v_stride(a) + (size_t)kv_head * v_dim;
+			for (uint32_t j = 0; j < v_dim; j++)
 				out[j] += p[c - block] * kv_value(a->v, a->kv_type, at + j);
 		}
 	}
 	float inv = sum != 0 ? 1.0f / sum : 0.0f;
-	for (uint32_t j = 0; j < a->head_dim; j++)
+	for (uint32_t j = 0; j < v_dim; j++)
 		out[j] *= inv;
 }
 
@@ -170,6 +192,10 @@ static float activate(enum act_kind act, float x)
 		return 0.5f * x * (1.0f + tanhf(0.79788456f * (x + 0.044715f * x * x * x)));
 	case ACT_GELU_ERF:
 		return 0.5f * x * (1.0f + erff(x * 0.70710678f));
+	case ACT_GELU_QUICK:
+		return x / (1.0f + expf(-1.702f * x));
+	case ACT_RELU2:
+		return x > 0 ? x * x : 0;
 	case ACT_RELU:
 		break;
 	}
@@ -194,16 +220,23 @@ static void ref_scale(float *y, float scale, size_t n)
 		y[j] *= scale;
 }
 
+static void ref_softcap(float *y, float cap, size_t n)
+{
+	for (size_t j = 0; j < n; j++)
+		y[j] = cap * tanhf(y[j] / cap);
+}
+
 const struct cpu_kernels cpu_kernels_ref = {
 	.name = "ref",
 	.row_step = 1,
 	.decode = ref_decode,
 	.matmul = ref_matmul,
-	.rmsnorm = ref_rmsnorm,
+	.norm = ref_norm,
 	.rope = ref_rope,
 	.kv_store = ref_kv_store,
 	.attention = ref_attention,
 	.act_mul = ref_act_mul,
 	.add = ref_add,
 	.scale = ref_scale,
+	.softcap = ref_softcap,
 };

@@ -20,22 +20,46 @@ SIMD_INLINE v16 v16_exp(v16 x)
 	return v16_scale2(p, n);
 }
 
-static void simd_rmsnorm(float *y, const float *x, const float *w, uint32_t d, float eps)
+/* sum of (x - mean)^2, or of x - mean */
+SIMD_INLINE float norm_sum(const float *x, uint32_t d, float mean, bool squares)
 {
-	v16 s = v16_set1(0);
+	v16 s = v16_set1(0), m = v16_set1(mean);
 	uint32_t j = 0;
-	for (; j + 16 <= d; j += 16)
-		s = v16_fma(v16_load(x + j), v16_load(x + j), s);
-	if (j < d) {
-		v16 t = v16_load_n(x + j, d - j);
-		s = v16_fma(t, t, s);
+	for (; j + 16 <= d; j += 16) {
+		v16 t = v16_sub(v16_load(x + j), m);
+		s = squares ? v16_fma(t, t, s) : v16_add(s, t);
 	}
-	float inv = 1.0f / sqrtf(v16_sum(s) / (float)d + eps);
-	v16 scale = v16_set1(inv);
-	for (j = 0; j + 16 <= d; j += 16)
-		v16_store(y + j, v16_mul(v16_mul(v16_load(x + j), scale), v16_load(w + j)));
-	for (; j < d; j++)
-		y[j] = x[j] * inv * w[j];
+	float t[16], last[16] = {0};
+	v16_store(t, s);
+	for (uint32_t i = 0; j + i < d; i++)
+		last[i] = squares ? (x[j + i] - mean) * (x[j + i] - mean) : x[j + i] - mean;
+	return v16_sum(v16_add(v16_load(t), v16_load(last)));
+}
+
+static void simd_norm(const struct norm *o, uint32_t row)
+{
+	const uint32_t d = o->dim;
+	for (uint32_t h = 0; h < o->heads; h++) {
+		size_t at = row * o->ld + head_offset(&o->map, h, d), stride = (size_t)h * o->w_stride;
+		const float *x = o->x + at, *w = o->w ? o->w + stride : NULL;
+		const float *bias = o->bias ? o->bias + stride : NULL;
+		float *y = o->y + at;
+		float mean = o->centred ? norm_sum(x, d, 0, false) / (float)d : 0;
+		float inv = 1.0f / sqrtf(norm_sum(x, d, mean, true) / (float)d + o->eps);
+		for (uint32_t j = 0; j < d; j += 16) {
+			uint32_t n = d - j < 16 ? d - j : 16;
+			v16 v = n < 16 ? v16_load_n(x + j, n) : v16_load(x + j);
+			v = v16_mul(v16_sub(v, v16_set1(mean)), v16_set1(inv));
+			if (w)
+				v = v16_mul(v, n < 16 ? v16_load_n(w + j, n) : v16_load(w + j));
+			if (bias)
+				v = v16_add(v, n < 16 ? v16_load_n(bias + j, n) : v16_load(bias + j));
+			if (n < 16)
+				v16_store_n(y + j, v, n);
+			else
+				v16_store(y + j, v);
+		}
+	}
 }
 
 static void simd_rope(const struct rope *r, uint32_t row)
@@ -225,7 +249,10 @@ SIMD_INLINE void attend_type(struct heads *h, const struct attn_row *r, enum dty
 
 static void simd_attention(const struct attention *a, uint32_t row, uint32_t kv_head, float *scratch)
 {
-	(void)scratch;
+	if (a->slopes || a->sinks || a->v_dim || a->k_stride || a->v_stride) { /* rare: the plain C */
+		cpu_kernels_ref.attention(a, row, kv_head, scratch);
+		return;
+	}
 	uint32_t group = a->heads / a->kv_heads;
 	struct heads h = {.a = a, .kv_head = kv_head};
 	for (uint32_t g0 = 0; g0 < group; g0 += HEADS_ATONCE) {
@@ -256,13 +283,17 @@ static void simd_attention(const struct attention *a, uint32_t row, uint32_t kv_
 /* x / (1 + e^-x); GELU's tanh form is x / (1 + e^-2u), u = sqrt(2 / pi) (x + 0.044715 x^3). */
 SIMD_INLINE v16 v16_activate(enum act_kind act, v16 x)
 {
-	if (act == ACT_RELU)
-		return v16_max(x, v16_set1(0));
+	if (act == ACT_RELU || act == ACT_RELU2) {
+		x = v16_max(x, v16_set1(0));
+		return act == ACT_RELU ? x : v16_mul(x, x);
+	}
 	v16 u = v16_sub(v16_set1(0), x);
 	if (act == ACT_GELU_TANH) {
 		v16 cubic = v16_fma(v16_mul(x, x), v16_set1(0.044715f), v16_set1(1.0f));
 		u = v16_mul(v16_mul(u, cubic), v16_set1(1.59576912f));
 	}
+	if (act == ACT_GELU_QUICK)
+		u = v16_mul(u, v16_set1(1.702f));
 	return v16_div(x, v16_add(v16_set1(1.0f), v16_exp(u)));
 }
 
@@ -301,16 +332,32 @@ static void simd_scale(float *y, float scale, size_t n)
 		y[j] *= scale;
 }
 
+static void simd_softcap(float *y, float cap, size_t n)
+{
+	for (size_t j = 0; j < n; j += 16) { /* tanh u = 1 - 2 / (e^2u + 1) */
+		size_t len = n - j < 16 ? n - j : 16;
+		v16 x = len < 16 ? v16_load_n(y + j, len) : v16_load(y + j);
+		v16 e = v16_exp(v16_mul(x, v16_set1(2.0f / cap)));
+		v16 t = v16_div(v16_set1(2.0f), v16_add(e, v16_set1(1.0f)));
+		t = v16_mul(v16_set1(cap), v16_sub(v16_set1(1.0f), t));
+		if (len < 16)
+			v16_store_n(y + j, t, len);
+		else
+			v16_store(y + j, t);
+	}
+}
+
 static const struct cpu_kernels SIMD_KERNELS = {
 	.name = SIMD_NAME,
 	.row_step = PANEL_W,
 	.decode = simd_decode,
 	.matmul = simd_matmul,
-	.rmsnorm = simd_rmsnorm,
+	.norm = simd_norm,
 	.rope = simd_rope,
 	.kv_store = simd_kv_store,
 	.attention = simd_attention,
 	.act_mul = simd_act_mul,
 	.add = simd_add,
 	.scale = simd_scale,
+	.softcap = simd_softcap,
 };
