@@ -63,6 +63,8 @@ static const struct row table[] = {
 	{"trace", 0, TEXT, AT(trace_file), CHAT, "FILE", "write a Chrome trace (about:tracing, Perfetto) of every pass"},
 	{"save", 0, TEXT, AT(save), CHAT, "FILE", "write the conversation to FILE at the end (Markdown, or JSON by its name)"},
 	{"plain", 0, FLAG, AT(plain), CHAT, NULL, "no screen: one line of stdin is one message"},
+	{"theme", 0, TEXT, AT(theme), CHAT, "NAME", "colours of the screen: default, dark, light, mono ..."},
+	{"ascii", 0, FLAG, AT(ascii), CHAT, NULL, "draw the screen with ASCII characters only"},
 	{"no-color", 0, FLAG, AT(no_color), CHAT, NULL, "no colours on the screen (NO_COLOR does the same)"},
 	{"help", 'h', FLAG, AT(help), ALL, NULL, "print this help"},
 	{"version", 'V', FLAG, AT(version), ALL, NULL, "print the version and what is built in"},

@@ -23,7 +23,7 @@ struct options {
 	int threads;
 	enum dtype kv_type;
 	struct sampler_params sampler;
-	bool raw, json, stats, plain, no_color, last, help, version;
+	bool raw, json, stats, plain, no_color, ascii, last, help, version;
 };
 
 /* argv is permuted; strings stay borrowed from it. ERR_USAGE with a sentence on a mistake. */

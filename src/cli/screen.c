@@ -12,7 +12,7 @@ int cmd_screen(const struct options *o, struct backend *b)
 	struct chat *c = NULL;
 	struct session *s = NULL;
 	char *kwargs = NULL;
-	struct tui_options t = {.no_color = o->no_color};
+	struct tui_options t = {.theme = o->theme, .ascii = o->ascii, .no_color = o->no_color};
 	int status = 0;
 	if (chat_open_with(&c, o, b, &kwargs, &e) < 0 || session_open(&s, c, &e) < 0 ||
 		tui_run(s, &t, &e) < 0)

@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <locale.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,7 +15,9 @@
 #include "tui/keys.h"
 #include "tui/layout.h"
 #include "tui/meters.h"
+#include "tui/paint.h"
 #include "tui/term.h"
+#include "tui/theme.h"
 #include "tui/tui.h"
 
 #define FRAME_NS 100000000 /* at most ten frames a second */
@@ -28,6 +29,8 @@ struct ui {
 	struct convview conv;
 	struct session_view view;
 	struct grid grid;
+	struct theme *theme;
+	struct buf out;
 	struct keys keys;
 	bool quit, dirty, stop_once;
 	int64_t drawn;
@@ -116,7 +119,9 @@ static void draw(struct ui *u)
 	if (l.gauges >= 0)
 		meters_gauges(g, l.gauges, &u->view);
 	input_draw(g, l.input, l.input_rows, &cx, &cy);
-	term_paint(g, cx, cy);
+	buf_reset(&u->out);
+	paint(g, u->theme, cx, cy, term_utf8(), &u->out);
+	term_write(buf_str(&u->out), u->out.len);
 	u->dirty = false;
 	u->drawn = clock_ns();
 }
@@ -143,11 +148,15 @@ static void signals(struct ui *u)
 	char c;
 	while (read(term_signal_fd(), &c, 1) == 1) {
 		u->dirty = true;
-		if (c == SIGTERM || c == SIGHUP) {
+		if (c == SIGTERM || c == SIGHUP || c == SIGQUIT) {
 			u->quit = true;
 			u->o->exit_status = 128 + c;
 		} else if (c == SIGINT) {
 			stop(u);
+		} else if (c == SIGTSTP) {
+			term_suspend();
+		} else if (c == SIGCONT) {
+			paint_forget();
 		}
 	}
 }
@@ -184,10 +193,22 @@ int tui_run(struct session *s, struct tui_options *o, struct err *e)
 {
 	struct ui u = {.s = s, .o = o, .dirty = true};
 	const char *none = getenv("NO_COLOR");
-	setlocale(LC_ALL, "");
+	struct buf warnings = BUF_INIT;
+	bool mono = o->no_color || (none && *none);
 	o->exit_status = 0;
-	if (term_open(!o->no_color && !(none && *none), e))
+	if (term_open(true, e))
 		return -1;
+	u.theme = theme_load(mono ? "mono" : o->theme ? o->theme : "default", paint_depth(), &warnings, e);
+	if (!u.theme) {
+		term_close();
+		return -1;
+	}
+	o->ascii |= !term_utf8();
+	u.grid.glyphs = o->ascii ? &glyphs_ascii : &glyphs_unicode;
+	u.grid.mono = mono || paint_depth() == DEPTH_MONO;
+	if (warnings.len)
+		convview_line(&u.conv, buf_str(&warnings));
+	buf_clear(&warnings);
 	u.keys.on_key = on_key;
 	u.keys.user = &u;
 	input_open(on_line, &u);
@@ -197,6 +218,8 @@ int tui_run(struct session *s, struct tui_options *o, struct err *e)
 	term_close();
 	keys_clear(&u.keys);
 	buf_clear(&u.conv.text);
+	buf_clear(&u.out);
+	theme_free(u.theme);
 	grid_free(&u.grid);
 	session_view_clear(&u.view);
 	return 0;

@@ -1,27 +1,54 @@
 #include "tui/term.h"
 
-#include <curses.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <termios.h>
 #include <unistd.h>
 
-#define ON "\x1b[?2004h\x1b[?1000h\x1b[?1006h"
-#define OFF "\x1b[?1006l\x1b[?1000l\x1b[?2004l"
+#include "tui/paint.h"
+
+#define PASTE_ON "\x1b[?2004h"
+#define MOUSE_ON "\x1b[?1000h\x1b[?1006h"
+#define ALL_OFF "\x1b[?1006l\x1b[?1000l\x1b[?2004l"
+#define STDERR_LIMIT 65536
 
 static int pipe_fd[2] = {-1, -1};
 static struct termios before;
-static SCREEN *screen;
-static const int caught[] = {SIGWINCH, SIGTERM, SIGHUP, SIGINT};
-static struct sigaction old[4];
+static volatile sig_atomic_t taken; /* the terminal is in our modes */
+static const char *enter, *leave;
+static bool mouse, utf8;
+static int real_stderr = -1, kept_stderr = -1;
 
-static void say(const char *s, size_t n)
+static const int caught[] = {SIGWINCH, SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGCONT};
+static const int crashes[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
+#define N_CAUGHT (sizeof(caught) / sizeof(*caught))
+#define N_CRASHES (sizeof(crashes) / sizeof(*crashes))
+static struct sigaction old[N_CAUGHT], old_crash[N_CRASHES];
+
+/* Async-signal-safe. What can't be written after two seconds is given up: the terminal is gone. */
+void term_write(const char *s, size_t n)
 {
-	ssize_t r = write(STDOUT_FILENO, s, n);
-	(void)r; /* a terminal that is gone needs no restoring */
+	while (n) {
+		ssize_t r = write(STDOUT_FILENO, s, n);
+		struct pollfd p = {STDOUT_FILENO, POLLOUT, 0};
+		if (r > 0) {
+			s += r;
+			n -= (size_t)r;
+		} else if (r < 0 && errno == EAGAIN) {
+			if (poll(&p, 1, 2000) <= 0)
+				return;
+		} else if (r == 0 || errno != EINTR) {
+			return;
+		}
+	}
 }
 
 static void on_signal(int sig)
@@ -29,78 +56,138 @@ static void on_signal(int sig)
 	int keep = errno;
 	char c = (char)sig;
 	ssize_t r = write(pipe_fd[1], &c, 1);
-	(void)r; /* full: a signal waits there already */
+	(void)r; /* full: signals wait there already */
 	errno = keep;
 }
 
-/* Only async-signal-safe calls: leave the modes, then die of the same signal. */
+/* --- what is printed on stderr while the screen is up --- */
+
+static void stderr_keep(void)
+{
+	if (!isatty(STDERR_FILENO))
+		return; /* it goes to a file already */
+	kept_stderr = memfd_create("stderr", MFD_CLOEXEC);
+	real_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	if (kept_stderr < 0 || real_stderr < 0 || dup2(kept_stderr, STDERR_FILENO) < 0) {
+		close(kept_stderr);
+		close(real_stderr);
+		kept_stderr = real_stderr = -1;
+	}
+}
+
+/* Async-signal-safe. Controls other than newlines are dropped: nobody vouches for this text. */
+static void stderr_give_back(void)
+{
+	char b[1024];
+	off_t end = kept_stderr >= 0 ? lseek(kept_stderr, 0, SEEK_END) : 0;
+	off_t at = end > STDERR_LIMIT ? end - STDERR_LIMIT : 0;
+	if (kept_stderr < 0)
+		return;
+	dup2(real_stderr, STDERR_FILENO);
+	for (ssize_t n; (n = pread(kept_stderr, b, sizeof(b), at)) > 0; at += n) {
+		for (ssize_t i = 0; i < n; i++)
+			if (((unsigned char)b[i] < ' ' && b[i] != '\n' && b[i] != '\t') || b[i] == 0x7f)
+				b[i] = '?';
+		for (ssize_t k = 0, r; k < n; k += r)
+			if ((r = write(STDERR_FILENO, b + k, (size_t)(n - k))) <= 0)
+				break;
+	}
+	close(kept_stderr);
+	close(real_stderr);
+	kept_stderr = real_stderr = -1;
+}
+
+/* --- modes --- */
+
+static void give_back(void) /* async-signal-safe */
+{
+	if (!taken)
+		return;
+	taken = 0;
+	term_write(ALL_OFF, sizeof(ALL_OFF) - 1);
+	term_write(leave, strlen(leave));
+	tcsetattr(STDIN_FILENO, TCSANOW, &before);
+}
+
+static void take(void)
+{
+	struct termios t = before;
+	cfmakeraw(&t);
+	t.c_oflag = before.c_oflag;
+	t.c_cc[VMIN] = 1;
+	t.c_cc[VTIME] = 0;
+	tcsetattr(STDIN_FILENO, TCSANOW, &t);
+	taken = 1;
+	term_write(enter, strlen(enter));
+	term_write(PASTE_ON, sizeof(PASTE_ON) - 1);
+	if (mouse)
+		term_write(MOUSE_ON, sizeof(MOUSE_ON) - 1);
+	paint_forget();
+}
+
 static void on_crash(int sig)
 {
-	say(OFF "\x1b[?1049l\x1b[?25h", sizeof(OFF "\x1b[?1049l\x1b[?25h") - 1);
-	tcsetattr(STDIN_FILENO, TCSANOW, &before);
+	give_back();
+	stderr_give_back();
 	raise(sig); /* SA_RESETHAND: the default action, once unblocked */
 }
 
-static void colors(void)
+static void at_exit(void)
 {
-	static const short fg[STYLES] = {-1,	      COLOR_CYAN, COLOR_GREEN, COLOR_RED, COLOR_MAGENTA,
-					 COLOR_GREEN, COLOR_YELLOW, COLOR_BLUE, COLOR_RED};
-	start_color();
-	use_default_colors();
-	for (short i = 0; i < STYLES; i++)
-		init_pair((short)(i + 1), fg[i], -1);
+	give_back();
+	stderr_give_back();
 }
 
-static bool with_color;
-
-static void modes(void)
-{
-	raw();
-	noecho();
-	nonl();
-	say(ON, sizeof(ON) - 1);
-}
-
-int term_open(bool color, struct err *e)
+static void catch_signals(void)
 {
 	struct sigaction a = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 	struct sigaction crash = {.sa_handler = on_crash, .sa_flags = (int)SA_RESETHAND};
-	if (tcgetattr(STDIN_FILENO, &before))
-		return err_set(e, ERR_USAGE, "standard input is not a terminal");
+	for (size_t i = 0; i < N_CAUGHT; i++)
+		sigaction(caught[i], &a, &old[i]);
+	for (size_t i = 0; i < N_CRASHES; i++)
+		sigaction(crashes[i], &crash, &old_crash[i]);
+}
+
+static void set_locale(void)
+{
+	setlocale(LC_ALL, "");
+	setlocale(LC_NUMERIC, "C");
+	utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
+	if (!utf8) /* what is typed is UTF-8 for the model all the same */
+		setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+int term_open(bool with_mouse, struct err *e)
+{
+	static bool registered;
+	if (!isatty(STDOUT_FILENO) || tcgetattr(STDIN_FILENO, &before))
+		return err_set(e, ERR_USAGE, "standard input and output must be a terminal");
+	set_locale();
+	if (paint_open(&enter, &leave, e) < 0)
+		return -1;
 	if (pipe2(pipe_fd, O_CLOEXEC | O_NONBLOCK))
 		return err_sys(e, errno, "pipe");
-	screen = newterm(NULL, stdout, stdin);
-	if (!screen) {
-		close(pipe_fd[0]);
-		close(pipe_fd[1]);
-		return err_set(e, ERR_UNSUPPORTED, "the terminal type in TERM is not known");
-	}
-	for (size_t i = 0; i < 4; i++)
-		sigaction(caught[i], &a, &old[i]);
-	sigaction(SIGSEGV, &crash, NULL);
-	sigaction(SIGBUS, &crash, NULL);
-	sigaction(SIGABRT, &crash, NULL);
-	with_color = color && has_colors();
-	if (with_color)
-		colors();
-	modes();
+	if (!registered)
+		atexit(at_exit); /* a library may end the program */
+	registered = true;
+	mouse = with_mouse;
+	stderr_keep();
+	catch_signals();
+	take();
 	return 0;
 }
 
 void term_close(void)
 {
-	say(OFF, sizeof(OFF) - 1);
-	endwin();
-	delscreen(screen);
-	screen = NULL;
-	tcsetattr(STDIN_FILENO, TCSANOW, &before);
-	for (size_t i = 0; i < 4; i++)
+	give_back();
+	for (size_t i = 0; i < N_CAUGHT; i++)
 		sigaction(caught[i], &old[i], NULL);
-	signal(SIGSEGV, SIG_DFL);
-	signal(SIGBUS, SIG_DFL);
-	signal(SIGABRT, SIG_DFL);
+	for (size_t i = 0; i < N_CRASHES; i++)
+		sigaction(crashes[i], &old_crash[i], NULL);
 	close(pipe_fd[0]);
 	close(pipe_fd[1]);
+	paint_close();
+	stderr_give_back();
 }
 
 int term_signal_fd(void)
@@ -108,38 +195,48 @@ int term_signal_fd(void)
 	return pipe_fd[0];
 }
 
+void term_leave(void)
+{
+	give_back();
+}
+
+void term_return(void)
+{
+	take();
+}
+
 void term_suspend(void)
 {
-	say(OFF, sizeof(OFF) - 1);
-	endwin();
-	tcsetattr(STDIN_FILENO, TCSANOW, &before);
+	struct sigaction dfl = {.sa_handler = SIG_DFL}, ours;
+	give_back();
+	sigaction(SIGTSTP, &dfl, &ours);
 	kill(0, SIGTSTP); /* the whole job, as the terminal would */
-	modes();
-	clearok(curscr, TRUE);
+	sigaction(SIGTSTP, &ours, NULL);
+	tcgetattr(STDIN_FILENO, &before); /* the shell may have changed it meanwhile */
+	take();
+}
+
+void term_mouse(bool on)
+{
+	mouse = on;
+	if (on)
+		term_write(MOUSE_ON, sizeof(MOUSE_ON) - 1);
+	else
+		term_write("\x1b[?1006l\x1b[?1000l", 16);
 }
 
 void term_size(int *w, int *h)
 {
 	struct winsize z;
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &z) == 0 && z.ws_col && z.ws_row)
-		resizeterm(z.ws_row, z.ws_col);
-	getmaxyx(stdscr, *h, *w);
+	*w = 80;
+	*h = 24;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &z) == 0 && z.ws_col && z.ws_row) {
+		*w = z.ws_col < 1000 ? z.ws_col : 1000;
+		*h = z.ws_row < 500 ? z.ws_row : 500;
+	}
 }
 
-void term_paint(const struct grid *g, int cx, int cy)
+bool term_utf8(void)
 {
-	erase();
-	for (int y = 0; y < g->h; y++)
-		for (int x = 0; x < g->w; x++) {
-			const struct cell *c = g->c + (size_t)y * (size_t)g->w + x;
-			wchar_t ws[2] = {(wchar_t)c->cp, 0};
-			cchar_t cc;
-			if (!c->cp || (c->cp == ' ' && c->style == ST_TEXT))
-				continue;
-			attr_t a = c->style == ST_TITLE || c->style == ST_ERROR ? A_BOLD : A_NORMAL;
-			setcchar(&cc, ws, a, with_color ? (short)(c->style + 1) : 0, NULL);
-			mvadd_wch(y, x, &cc);
-		}
-	move(cy < g->h ? cy : g->h - 1, cx < g->w ? cx : g->w - 1);
-	refresh();
+	return utf8;
 }

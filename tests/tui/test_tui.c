@@ -66,7 +66,7 @@ static void unknown_is_not_zero(void **state)
 {
 	(void)state;
 	struct session_view v = {.disk_gb_s = -1, .disk_limit_gb_s = -1};
-	struct grid g = {0, 0, NULL};
+	struct grid g = {0};
 	char s[512];
 	verdict_text(&v, s, sizeof(s));
 	assert_string_equal(s, "nothing measured yet");
@@ -88,7 +88,7 @@ static void streaming_keeps_a_scrolled_view(void **state)
 {
 	(void)state;
 	struct convview c = {0};
-	struct grid g = {0, 0, NULL};
+	struct grid g = {0};
 	char a[128], b[128];
 	for (int i = 0; i < 20; i++) {
 		char s[] = "row A";
