@@ -2,9 +2,11 @@
  * weights.
  *
  * Kinds: a Hugging Face folder (shards named by model.safetensors.index.json, else model.safetensors
- * alone, else all *.safetensors in it), one .safetensors file, a GGUF file (v2, v3), or a folder that
- * holds exactly one GGUF file. All of it is untrusted: every name, count, offset and size is checked
- * before use; an error names the file and the tensor.
+ * alone, else all *.safetensors in it) or its folder in the Hugging Face cache; a folder that AirLLM has
+ * split into layers (X.safetensors with X.safetensors.done), or the one above it; one .safetensors
+ * file; a GGUF model (v2, v3; of several parts any one may be named), or a folder that holds exactly
+ * one. All of it is untrusted: every name, count, offset and size is checked before use; an error names
+ * the file and the tensor.
  *
  * A checkpoint is read-only after opening and may be used by any thread. */
 #ifndef AIRLCHAT_STORE_CHECKPOINT_H

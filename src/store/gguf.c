@@ -242,29 +242,79 @@ static int parse(struct cursor *c, struct builder *b, struct gguf *g)
 			return -1;
 	if (index_kvs(c, g) < 0 || builder_file(b, c->path, c->size, &file) < 0)
 		return -1;
-	uint64_t parts = 0;
-	if (gguf_u64(g, "split.count", &parts) && parts > 1)
-		return err_set(c->e, ERR_UNSUPPORTED,
-			"%s is one of %llu parts: GGUF files in several parts are not supported; merge "
-			"them with llama-gguf-split",
-			c->path, (unsigned long long)parts);
 	return place_tensors(c, b, g, first, file);
 }
 
-int gguf_read(struct builder *b, const char *path)
+static int read_part(struct builder *b, const char *path, struct gguf *g)
 {
 	struct cursor c = {.path = path, .e = b->e};
-	struct gguf *g = calloc(1, sizeof(*g));
-	if (!g)
-		return err_nomem(b->e);
-	b->c->kind = CHECKPOINT_GGUF;
-	b->c->gguf = g;
 	if ((c.fd = file_open(path, &c.size, b->e)) < 0)
 		return -1;
 	int rc = parse(&c, b, g);
 	posix_fadvise(c.fd, 0, 0, POSIX_FADV_DONTNEED);
 	close(c.fd);
 	free(c.block);
+	return rc;
+}
+
+/* Part `number` (from 1) of `count`, which only adds tensors; its few keys say which part it is. */
+static int read_next_part(struct builder *b, const char *first, size_t stem, uint32_t number,
+	uint32_t count)
+{
+	struct gguf *g = calloc(1, sizeof(*g));
+	struct buf path = BUF_INIT;
+	uint64_t parts = 0, no = 0;
+	buf_printf(&path, "%.*s-%05u-of-%05u.gguf", (int)stem, first, number, count);
+	int rc = g ? buf_ok(&path, b->e) : err_nomem(b->e);
+	if (rc == 0)
+		rc = read_part(b, path.p, g);
+	if (rc == 0 && (!gguf_u64(g, "split.count", &parts) || parts != count ||
+			!gguf_u64(g, "split.no", &no) || no != number - 1))
+		rc = err_set(b->e, ERR_FORMAT, "%s: split.no and split.count say part %llu of %llu", path.p,
+			(unsigned long long)no + 1, (unsigned long long)parts);
+	gguf_free(g);
+	buf_clear(&path);
+	return rc;
+}
+
+/* llama.cpp's gguf-split: the first part holds the metadata, split.no counts from 0. */
+static int read_other_parts(struct builder *b, const char *path, size_t stem, uint32_t count)
+{
+	uint64_t parts = 1, no = 0, total = 0;
+	const struct gguf *g = b->c->gguf;
+	gguf_u64(g, "split.count", &parts);
+	if (parts <= 1 && count <= 1)
+		return 0;
+	if (parts != count || !gguf_u64(g, "split.no", &no) || no != 0)
+		return err_set(b->e, ERR_FORMAT,
+			"%s is one of %llu parts, but its name is not NAME-00001-of-%05llu.gguf", path,
+			(unsigned long long)parts, (unsigned long long)parts);
+	for (uint32_t i = 2; i <= count; i++)
+		if (read_next_part(b, path, stem, i, count) < 0)
+			return -1;
+	if (gguf_u64(g, "split.tensors.count", &total) && total != b->c->n_tensors)
+		return err_set(b->e, ERR_FORMAT, "%s: the parts hold %zu tensors, split.tensors.count says %llu",
+			path, b->c->n_tensors, (unsigned long long)total);
+	return 0;
+}
+
+int gguf_read(struct builder *b, const char *path)
+{
+	struct buf first = BUF_INIT;
+	size_t stem = 0;
+	uint32_t number = 1, count = 1;
+	if (gguf_part_name(path, &stem, &number, &count))
+		buf_printf(&first, "%.*s-00001-of-%05u.gguf", (int)stem, path, count);
+	else
+		buf_puts(&first, path);
+	b->c->kind = CHECKPOINT_GGUF;
+	b->c->gguf = calloc(1, sizeof(*b->c->gguf));
+	int rc = b->c->gguf ? buf_ok(&first, b->e) : err_nomem(b->e);
+	if (rc == 0)
+		rc = read_part(b, first.p, b->c->gguf);
+	if (rc == 0)
+		rc = read_other_parts(b, first.p, stem, count);
+	buf_clear(&first);
 	return rc;
 }
 

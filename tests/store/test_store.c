@@ -327,7 +327,7 @@ static void gguf_is_read(void **state)
 	checkpoint_close(c);
 	free(path);
 	path = write_file("n.gguf", b.p, b.len);
-	refused(dir, 0, dir, "2 GGUF files");
+	refused(dir, 0, dir, "2 GGUF models");
 	free(path);
 	buf_clear(&b);
 }
@@ -425,7 +425,7 @@ static void bad_gguf_headers_are_refused(void **state)
 	start_gguf(&b, 3, 0, 1);
 	add_key(&b, "split.count", GGUF_U16);
 	add_le(&b, 2, 2);
-	gguf_refused(&b, "parts");
+	gguf_refused(&b, "one of 2 parts");
 }
 
 /* --- folders --- */
