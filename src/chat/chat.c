@@ -18,107 +18,28 @@ void chat_result_clear(struct chat_result *r)
 	ids_clear(&r->prompt_ids);
 	ids_clear(&r->ids);
 	buf_clear(&r->text);
+	buf_clear(&r->answer);
+	buf_clear(&r->reasoning);
 }
 
-const char *chat_finish_name(enum chat_finish f)
+static void find_harmony(struct chat *c)
 {
-	static const char *const names[] = {"stop", "length", "cancelled"};
-	return names[f];
-}
-
-static void message_free(struct chat_message *m)
-{
-	free(m->role);
-	free(m->text);
-}
-
-int chat_add(struct chat *c, const char *role, const char *text, size_t len, struct err *e)
-{
-	if (mem_grow(&c->messages, &c->cap_messages, c->n_messages + 1, sizeof(*c->messages)) < 0)
-		return err_nomem(e);
-	struct chat_message m = {.role = strdup(role), .text = malloc(len + 1), .len = len};
-	if (!m.role || !m.text) {
-		message_free(&m);
-		return err_nomem(e);
-	}
-	memcpy(m.text, text, len);
-	m.text[len] = '\0';
-	c->messages[c->n_messages++] = m;
-	return 0;
-}
-
-static bool has_system(const struct chat *c)
-{
-	return c->n_messages && !strcmp(c->messages[0].role, "system");
-}
-
-void chat_clear(struct chat *c)
-{
-	size_t keep = has_system(c);
-	while (c->n_messages > keep)
-		message_free(&c->messages[--c->n_messages]);
-}
-
-int chat_set_system(struct chat *c, const char *text, size_t len, struct err *e)
-{
-	if (has_system(c)) {
-		message_free(&c->messages[0]);
-		c->n_messages--;
-		memmove(c->messages, c->messages + 1, c->n_messages * sizeof(*c->messages));
-	}
-	if (len == 0)
-		return 0;
-	if (chat_add(c, "system", text, len, e) < 0)
-		return -1;
-	struct chat_message m = c->messages[c->n_messages - 1];
-	memmove(c->messages + 1, c->messages, (c->n_messages - 1) * sizeof(m));
-	c->messages[0] = m;
-	return 0;
-}
-
-const struct chat_message *chat_messages(const struct chat *c, size_t *n)
-{
-	*n = c->n_messages;
-	return c->messages;
-}
-
-void chat_messages_json(const struct chat *c, struct buf *out)
-{
-	buf_addc(out, '[');
-	for (size_t i = 0; i < c->n_messages; i++) {
-		buf_puts(out, i ? ", {\"role\": " : "{\"role\": ");
-		json_write_str(out, c->messages[i].role, strlen(c->messages[i].role));
-		buf_puts(out, ", \"content\": ");
-		json_write_str(out, c->messages[i].text, c->messages[i].len);
-		buf_addc(out, '}');
-	}
-	buf_addc(out, ']');
-}
-
-int chat_transcript(const struct chat *c, bool json, struct buf *out, struct err *e)
-{
-	if (json) {
-		chat_messages_json(c, out);
-		buf_addc(out, '\n');
-		return buf_ok(out, e);
-	}
-	buf_printf(out, "# %s\n", c->model->name);
-	for (size_t i = 0; i < c->n_messages; i++) {
-		buf_printf(out, "\n## %s\n\n", c->messages[i].role);
-		buf_add(out, c->messages[i].text, c->messages[i].len);
-		buf_addc(out, '\n');
-	}
-	return buf_ok(out, e);
+	static const char *const names[HARMONY_TOKENS] = {"<|channel|>", "<|message|>", "<|end|>", "<|start|>"};
+	for (int i = 0; i < HARMONY_TOKENS; i++)
+		c->harmony[i] = tokenizer_id(c->tokenizer, names[i], strlen(names[i]));
 }
 
 static int open_parts(struct chat *c, struct err *e)
 {
-	if (sampler_check(&c->cfg.sampler, e) < 0 ||
+	if (settings_copy(&c->settings, c->cfg.settings, e) < 0 ||
 		checkpoint_open(&c->checkpoint, c->cfg.model, 0, e) < 0 ||
 		model_open(&c->model, c->checkpoint, e) < 0 ||
 		tokenizer_open(&c->tokenizer, c->checkpoint, e) < 0 ||
 		model_stop_ids(c->checkpoint, &c->stop_ids, &c->n_stop_ids, e) < 0)
 		return -1;
+	if (chat_recommended(&c->settings, c->checkpoint, e) < 0 || sampler_check(&c->settings.sampler, e) < 0)
+		return -1;
+	find_harmony(c);
 	if (!c->cfg.raw && chat_load_template(&c->template, c->checkpoint, c->cfg.template_file, e) < 0)
 		return -1;
 	int64_t eos = tokenizer_role_id(c->tokenizer, "eos_token");
@@ -129,7 +50,7 @@ static int open_parts(struct chat *c, struct err *e)
 	}
 	if (c->checkpoint->gguf)
 		gguf_drop_arrays(c->checkpoint->gguf);
-	return c->cfg.system ? chat_set_system(c, c->cfg.system, strlen(c->cfg.system), e) : 0;
+	return c->cfg.system ? conversation_set_system(&c->conv, c->cfg.system, strlen(c->cfg.system), e) : 0;
 }
 
 int chat_open(struct chat **out, const struct chat_config *cfg, struct err *e)
@@ -159,9 +80,8 @@ void chat_close(struct chat *c)
 	tokenizer_close(c->tokenizer);
 	model_close(c->model);
 	checkpoint_close(c->checkpoint);
-	while (c->n_messages)
-		message_free(&c->messages[--c->n_messages]);
-	free(c->messages);
+	conversation_clear(&c->conv);
+	settings_clear(&c->settings);
 	free(c->stop_ids);
 	free(c);
 }
@@ -217,14 +137,31 @@ bool chat_has_template(const struct chat *c)
 	return c->template != NULL;
 }
 
-struct sampler_params *chat_sampler(struct chat *c)
+bool chat_template_uses(const struct chat *c, const char *name)
 {
-	return &c->cfg.sampler;
+	return c->template && template_mentions(c->template, name);
 }
 
-void chat_set_max_tokens(struct chat *c, uint32_t n)
+bool chat_marks_hidden(const struct chat *c)
 {
-	c->cfg.max_tokens = n;
+	int64_t cohere = tokenizer_id(c->tokenizer, "<|START_THINKING|>", strlen("<|START_THINKING|>"));
+	return (c->harmony[HARMONY_CHANNEL] >= 0 && c->harmony[HARMONY_MESSAGE] >= 0) ||
+		(cohere >= 0 && tokenizer_is_special(c->tokenizer, (uint32_t)cohere));
+}
+
+struct conversation *chat_conversation(struct chat *c)
+{
+	return &c->conv;
+}
+
+struct settings *chat_settings(struct chat *c)
+{
+	return &c->settings;
+}
+
+const char *chat_model_path(const struct chat *c)
+{
+	return c->cfg.model;
 }
 
 const struct model *chat_model(const struct chat *c)

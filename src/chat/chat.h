@@ -11,16 +11,17 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "chat/conversation.h"
+#include "chat/settings.h"
 #include "engine/engine.h"
-#include "engine/sampler.h"
-#include "tokenizer/tokenizer.h"
 
 struct chat_config { /* strings and backend are borrowed and must outlive the chat */
 	const char *model;
 	const char *template_file; /* NULL: the model's own */
-	const char *kwargs_json;   /* further template variables, or NULL */
 	const char *system;	   /* NULL: none */
+	const struct settings *settings; /* copied by chat_open; what the model's own files recommend is added */
 	bool raw;		   /* the prompt goes in as it is */
+	bool one_shot;		   /* one answer: the default context is what that needs */
 	struct backend *backend;
 	const char *reader; /* "auto", "uring", "pread" */
 	const char *trace_file; /* NULL: none */
@@ -28,19 +29,7 @@ struct chat_config { /* strings and backend are borrowed and must outlive the ch
 	uint32_t ctx, prefill_rows;
 	uint64_t chunk_bytes;
 	enum dtype kv_type;
-	uint32_t max_tokens; /* 0: what the context leaves */
-	const char *const *stops;
-	size_t n_stops;
-	struct sampler_params sampler;
 };
-
-struct chat_message {
-	char *role; /* "system", "user", "assistant" */
-	char *text;
-	size_t len;
-};
-
-enum chat_finish { FINISH_STOP, FINISH_LENGTH, FINISH_CANCELLED };
 
 struct chat_stats { /* of one answer; times in seconds, negative: not measured */
 	size_t prompt_tokens, cached_tokens, new_tokens;
@@ -51,15 +40,17 @@ struct chat_stats { /* of one answer; times in seconds, negative: not measured *
 
 struct chat_result {
 	enum chat_finish finish;
-	struct ids prompt_ids, ids; /* ids with the end token */
-	struct buf text;	    /* without it */
+	struct ids prompt_ids, ids; /* ids: the new tokens, with the end token */
+	struct buf text;	    /* all of the answer as decoded, without it */
+	struct buf answer, reasoning; /* its parts */
+	uint32_t reasoning_tokens;
 	struct chat_stats stats;
 };
 
-struct chat_sink { /* called from inside chat_answer */
-	void (*text)(void *arg, const char *p, size_t len);
+struct chat_sink { /* called from inside chat_answer; any may be NULL */
+	void (*text)(void *arg, const char *p, size_t len); /* as decoded */
+	void (*part)(void *arg, bool reasoning, const char *p, size_t len); /* without marks */
 	void (*prefill)(void *arg, size_t done, size_t total);
-	void (*note)(void *arg, const char *sentence);
 	void *arg;
 };
 
@@ -68,15 +59,15 @@ struct chat;
 int chat_open(struct chat **out, const struct chat_config *cfg, struct err *e);
 void chat_close(struct chat *c); /* NULL is fine */
 
-int chat_add(struct chat *c, const char *role, const char *text, size_t len, struct err *e);
-void chat_clear(struct chat *c); /* all messages but the system prompt */
-int chat_set_system(struct chat *c, const char *text, size_t len, struct err *e);
-const struct chat_message *chat_messages(const struct chat *c, size_t *n);
-int chat_transcript(const struct chat *c, bool json, struct buf *out, struct err *e);
+struct conversation *chat_conversation(struct chat *c); /* to read and to change between answers */
+struct settings *chat_settings(struct chat *c);
 
 /* Answer the messages so far and add the answer (also a partial one) as a message. On -1 nothing was
- * added. r is filled anyway and must be cleared with chat_result_clear. */
+ * added, but when there is a part of an answer already: that is kept with FINISH_ERROR (r->text tells).
+ * r is filled anyway and must be cleared with chat_result_clear. */
 int chat_answer(struct chat *c, const struct chat_sink *sink, struct chat_result *r, struct err *e);
+/* Go on with the last message, an answer that did not end by itself. */
+int chat_continue(struct chat *c, const struct chat_sink *sink, struct chat_result *r, struct err *e);
 void chat_result_clear(struct chat_result *r);
 
 /* Start the engine with a context of ctx tokens (0: the default); idempotent. */
@@ -86,8 +77,9 @@ void chat_cancel(struct chat *c);   /* any thread: stop the answer now being mad
 void chat_uncancel(struct chat *c); /* any thread: before the next answer */
 
 bool chat_has_template(const struct chat *c);
-struct sampler_params *chat_sampler(struct chat *c);
-void chat_set_max_tokens(struct chat *c, uint32_t n);
+bool chat_template_uses(const struct chat *c, const char *name); /* the variable; any thread */
+bool chat_marks_hidden(const struct chat *c); /* decoding leaves the marks of reasoning out */
+const char *chat_model_path(const struct chat *c);
 const struct model *chat_model(const struct chat *c);
 const struct plan *chat_plan(const struct chat *c);	/* NULL before the start */
 struct engine *chat_engine(struct chat *c);		/* NULL before the start */
@@ -96,6 +88,17 @@ const struct backend *chat_backend(const struct chat *c);
 
 /* The stats as the JSON object of --stats. */
 void chat_stats_json(const struct chat *c, const struct chat_stats *s, struct buf *out);
-const char *chat_finish_name(enum chat_finish f);
+/* The answer as the JSON object of -p --json. */
+void chat_result_json(const struct chat *c, const struct chat_result *r, struct buf *out);
+
+/* --- export --- */
+
+enum export_format { EXPORT_MARKDOWN, EXPORT_JSON, EXPORT_HTML };
+
+enum export_format export_format_of(const char *path); /* by the end of the name */
+int conversation_export(const struct conversation *c, const char *title, enum export_format f,
+	struct buf *out, struct err *e);
+/* The same to a file, 0600, in the format that its name tells. */
+int conversation_save(const struct conversation *c, const char *title, const char *path, struct err *e);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "chat/chat.h"
+#include "chat/reasoning.h"
 #include "chat/template.h"
 
 struct chat {
@@ -15,19 +16,28 @@ struct chat {
 	struct template *template; /* NULL: raw */
 	uint32_t *stop_ids;
 	size_t n_stop_ids;
-	struct chat_message *messages;
-	size_t n_messages, cap_messages;
+	struct conversation conv;
+	struct settings settings;
+	int64_t harmony[HARMONY_TOKENS]; /* ids, or -1 */
 	struct plan plan;
 	struct reader *reader;
 	_Atomic(struct engine *) engine; /* set once by chat_start */
 	atomic_bool cancelled;
 };
 
-void chat_messages_json(const struct chat *c, struct buf *out);
+/* The ids of the first n messages, rendered with a generation prompt (raw: as they are). tail gets the
+ * last bytes of the rendered text. */
+int chat_encode(const struct chat *c, size_t n, struct ids *ids, struct buf *tail, struct err *e);
 
 /* The model's chat template: `file` if given, else chat_template.jinja, tokenizer_config.json or GGUF
  * metadata. *out is NULL without an error when the model has none. */
 int chat_load_template(struct template **out, const struct checkpoint *c, const char *file,
 	struct err *e);
+
+/* What the model's generation_config.json (or GGUF metadata) recommends, where nothing stronger is set. */
+int chat_recommended(struct settings *s, const struct checkpoint *c, struct err *e);
+
+/* Render messages as the template wants them: the reasoning of earlier answers as reasoning_content. */
+void chat_messages_json(const struct conversation *c, size_t n, const struct template *t, struct buf *out);
 
 #endif

@@ -35,6 +35,7 @@ struct loop {
 struct template {
 	struct arena arena;
 	struct node *body;
+	char *src; /* a copy */
 };
 
 static struct value eval(struct eval *ev, const struct node *n);
@@ -786,6 +787,9 @@ int template_new(struct template **out, const char *src, size_t len, struct err 
 		t->body = jinja_parse(j, jinja_lex(j, src, len));
 	t->arena = j->arena;
 	free(j);
+	t->src = strndup(src, len);
+	if (!t->src && !failed)
+		failed = 1 + err_nomem(e) + 1;
 	if (failed) {
 		template_free(t);
 		return -1;
@@ -799,7 +803,27 @@ void template_free(struct template *t)
 	if (!t)
 		return;
 	arena_clear(&t->arena);
+	free(t->src);
 	free(t);
+}
+
+static bool word_char(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+bool template_mentions(const struct template *t, const char *name)
+{
+	size_t n = strlen(name);
+	for (const char *p = t->src; n && (p = strstr(p, name)); p++)
+		if ((p == t->src || !word_char(p[-1])) && !word_char(p[n]))
+			return true;
+	return false;
+}
+
+bool template_contains(const struct template *t, const char *text)
+{
+	return strstr(t->src, text) != NULL;
 }
 
 static struct value parse_json(struct jinja *j, const char *text, size_t len, const char *what, bool user)

@@ -11,17 +11,26 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "chat/conversation.h"
 #include "trace/trace.h"
 
 struct session;
 
 enum session_event_kind {
-	SESSION_PROMPT,	  /* an answer has begun: the prompt's tokens are being computed */
+	SESSION_USER,	  /* a message of the user was taken up: text, attachments included; a = its index */
+	SESSION_PROMPT,	  /* an answer has begun; a = index of its message; b = 1: it extends that message */
 	SESSION_PROGRESS, /* prefill: a = tokens done, b = tokens in all */
-	SESSION_TEXT,	  /* text: the next piece of the answer, valid UTF-8, not yet made printable */
-	SESSION_DONE,	  /* the answer ended: text = "stop", "length" or "cancelled"; a = new tokens */
+	SESSION_TEXT,	  /* text: the next piece of the answer, valid UTF-8, not yet made printable; a = 1:
+			   * reasoning, whose marks ("<think>") are not in the text */
+	SESSION_DONE,	  /* the answer ended: text = a chat_finish_name; a = new tokens; b = its index */
+	SESSION_REFUSED,  /* the message was not answered and is not in the conversation: text = it, given
+			   * back for another try; the SESSION_ERROR before it says why */
+	SESSION_CHANGED,  /* messages changed otherwise (undo, edit, open, clear ...): ask for them anew; a = n */
+	SESSION_NAMED,	  /* text: the session's name is now this */
+	SESSION_SAVED,	  /* text: name; what is on disk is the whole conversation */
 	SESSION_ERROR,	  /* text: a sentence; the conversation is intact */
 	SESSION_NOTE,	  /* text: a sentence for the user (what a command did, a fallback) */
+	SESSION_IDLE,	  /* everything asked so far has been done */
 };
 
 struct session_event {
@@ -35,21 +44,54 @@ struct session_event {
 int session_fd(const struct session *s);
 struct session_event *session_next(struct session *s); /* NULL when none; free() it */
 
-/* Send a user message. While an answer is being made it is queued and sent after it. */
-void session_send(struct session *s, const char *text, size_t len);
-size_t session_queued(struct session *s); /* messages waiting */
+/* --- what is asked for is done in the order of asking, each after the answer now being made --- */
+
+void session_send(struct session *s, const char *text, size_t len); /* a message of the user */
+size_t session_queued(struct session *s);  /* messages waiting */
+size_t session_pending(struct session *s); /* of all that was asked: not done yet */
 void session_stop(struct session *s);	  /* stop the answer now being made; what there is is kept */
+void session_retry(struct session *s);	  /* make the last answer anew */
+void session_continue(struct session *s); /* go on with an answer that was stopped or cut */
+void session_undo(struct session *s);	  /* drop the last exchange */
+/* Replace message `index` of session_messages. Of the user: what follows is dropped and it is
+ * answered anew. Of the assistant: what follows is dropped. */
+void session_edit(struct session *s, size_t index, const char *text, size_t len);
+void session_drop(struct session *s, size_t n); /* forget the n oldest exchanges (context is full) */
 void session_clear(struct session *s);	  /* forget the conversation (not the system prompt) */
-void session_set_system(struct session *s, const char *text, size_t len);
-/* Set a sampling parameter ("temp", "top-k", "seed" ...) from text; takes effect with the next answer.
- * -1 with a sentence if the name or the value is wrong. */
+void session_set_system(struct session *s, const char *text, size_t len); /* len 0: none */
+
+/* Named sessions: saved after each message, if keeping is on. A name is one file name. */
+void session_new(struct session *s, const char *name);	  /* empty; NULL: a name from the time */
+void session_load(struct session *s, const char *name);	  /* go on with a saved one */
+void session_fork(struct session *s, const char *name);	  /* go on in a copy under this name */
+void session_delete(struct session *s, const char *name); /* when it is the present one: begin a new one */
+void session_keep_kv(struct session *s); /* write the KV cache beside the session, now */
+char *session_name(struct session *s);	 /* to be freed; NULL when nothing is kept */
+
+/* --- at once --- */
+
+/* Put a text file in front of the next message, as a fenced block. Refused with a sentence: no
+ * text, too long, not a regular file. */
+int session_attach(struct session *s, const char *path, struct err *e);
+size_t session_attached(struct session *s); /* bytes waiting */
+void session_detach(struct session *s);	    /* drop them */
+
+/* A copy of the messages up to the last finished one; conversation_clear it. */
+int session_messages(struct session *s, struct conversation *out, struct err *e);
+
+/* Set a parameter ("temp", "top-k", "seed", "max-tokens", "stop", "system" or a variable of the
+ * template such as "enable_thinking"); takes effect with the next answer. -1 with a sentence if the
+ * name or the value is wrong. */
 int session_set(struct session *s, const char *name, const char *value, struct err *e);
-/* One line per parameter: "temp = 0.7"; to be freed. */
+char *session_get(struct session *s, const char *name); /* its value; to be freed; NULL: unknown */
+/* One line per parameter: "temp = 0.7 (command line)"; to be freed. */
 char *session_settings(struct session *s);
-/* Write the conversation so far as a transcript (Markdown; JSON when the name ends in .json), 0600. */
+/* Write the conversation so far, 0600: JSON (OpenAI messages) or HTML when the name ends in .json or
+ * .html, else Markdown. */
 int session_save(struct session *s, const char *path, struct err *e);
 /* Statistics of the last answer: one JSON object, as `--stats` prints it; to be freed. NULL if none. */
 char *session_stats_json(struct session *s);
+char *session_result_json(struct session *s); /* likewise, as `-p --json` prints it */
 
 /* Everything the meters show; from any thread. What was not measured is negative. */
 struct session_view {

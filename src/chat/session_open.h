@@ -5,8 +5,14 @@
 #include "chat/chat.h"
 #include "chat/session.h"
 
-/* The chat is borrowed: until session_close it belongs to the session's thread. */
-int session_open(struct session **out, struct chat *chat, struct err *e);
-void session_close(struct session *s); /* stops the answer; NULL is fine */
+struct session_options {
+	bool keep;	    /* save after each message under $XDG_DATA_HOME */
+	const char *resume; /* a session's name to go on with, or NULL: a new one */
+};
+
+/* The chat is borrowed: until session_close it belongs to the session's thread. A session that can't be
+ * resumed is an error; a folder that can't be written is a note (an event), and nothing is kept. */
+int session_open(struct session **out, struct chat *chat, const struct session_options *o, struct err *e);
+void session_close(struct session *s); /* stops the answer, which is kept; NULL is fine */
 
 #endif

@@ -18,6 +18,8 @@ struct template;
 /* Errors name line and construct. On failure *out is NULL. */
 int template_new(struct template **out, const char *src, size_t len, struct err *e);
 void template_free(struct template *t); /* NULL is fine */
+bool template_mentions(const struct template *t, const char *name); /* as a word of its source; any thread */
+bool template_contains(const struct template *t, const char *text);
 
 struct template_input {
 	const char *messages_json; /* a JSON array */

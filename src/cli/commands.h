@@ -4,13 +4,27 @@
 
 #include "backend/backend.h"
 #include "chat/chat.h"
+#include "chat/session.h"
 #include "cli/options.h"
 
 int report(const struct err *e); /* the sentence on stderr; returns the exit status */
 
-/* Open the chat that the options name. *kwargs must outlive it; free() it, also after a failure. */
-int chat_open_with(struct chat **c, const struct options *o, struct backend *b, char **kwargs,
-	struct err *e);
+/* Open the chat that the options name, and the session on it. */
+int chat_open_with(struct chat **c, const struct options *o, struct backend *b, struct err *e);
+int session_open_with(struct session **s, struct chat *c, const struct options *o, struct err *e);
+void note_settings(struct chat *c); /* on stderr: what the model's own files recommend and is used */
+
+struct printer { /* of answers, to stdout */
+	bool quiet;    /* prints nothing */
+	bool terminal; /* control characters are dropped */
+	bool newline, reasoning; /* state */
+	struct buf safe;
+};
+void printer_begin(struct printer *out);
+void print_text(void *printer, const char *p, size_t len);
+/* The reasoning between <think> and </think>. */
+void print_part(void *printer, bool reasoning, const char *p, size_t len);
+void printer_end(struct printer *out); /* the line is ended */
 
 int cmd_prompt(const struct options *o, struct backend *b); /* -p */
 int cmd_plain(const struct options *o, struct backend *b);
@@ -31,5 +45,6 @@ int interrupt_start(struct err *e);
 void interrupt_watch(struct chat *c); /* NULL: none */
 int interrupted(void);		      /* the last signal, or 0 */
 void interrupt_reset(void);
+int interrupt_fd(void);		      /* readable since the first signal */
 
 #endif

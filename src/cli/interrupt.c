@@ -1,19 +1,23 @@
 /* Signals: a thread waits for them, since cancelling takes a lock. */
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "cli/commands.h"
 
 static _Atomic(struct chat *) watched;
 static atomic_int got_signal;
+static int wake = -1;
 
 static void *wait_signals(void *arg)
 {
 	sigset_t *set = arg;
 	for (int sig; sigwait(set, &sig) == 0;) {
 		atomic_store(&got_signal, sig);
+		eventfd_write(wake, 1);
 		struct chat *c = atomic_load(&watched);
 		if (c)
 			chat_cancel(c);
@@ -27,6 +31,9 @@ int interrupt_start(struct err *e)
 {
 	static sigset_t set;
 	pthread_t thread;
+	wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (wake < 0)
+		return err_sys(e, errno, "can't make an event descriptor");
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
@@ -51,5 +58,12 @@ int interrupted(void)
 
 void interrupt_reset(void)
 {
+	eventfd_t ignored;
 	atomic_store(&got_signal, 0);
+	eventfd_read(wake, &ignored);
+}
+
+int interrupt_fd(void)
+{
+	return wake;
 }

@@ -11,7 +11,7 @@
 
 #include "base/mem.h"
 
-enum kind { FLAG, TEXT, LIST, COUNT, SEED, REAL, SIZE, KV_TYPE, THREADS };
+enum kind { FLAG, TEXT, SETTING, VARIABLE, COUNT, SIZE, KV_TYPE, THREADS };
 
 #define CHAT (1u << CMD_CHAT)
 #define PLAN (1u << CMD_PLAN)
@@ -36,19 +36,19 @@ static const struct row table[] = {
 	{"prompt", 'p', TEXT, AT(prompt), CHAT, "TEXT", "answer this prompt and exit; - reads it from stdin"},
 	{"file", 'f', TEXT, AT(prompt_file), CHAT, "FILE", "append a text file (- for stdin) to the prompt of -p"},
 	{"system", 's', TEXT, AT(system), CHAT, "TEXT", "the system prompt"},
-	{"max-tokens", 'n', COUNT, AT(max_tokens), CHAT | PLAN, "N", "at most N new tokens an answer (default: what the context leaves)"},
-	{"temp", 0, REAL, AT(sampler.temp), CHAT, "T", "temperature (default 0.8); 0 is greedy"},
-	{"top-k", 0, COUNT, AT(sampler.top_k), CHAT, "N", "sample from the N best tokens (default 40; 0 is all)"},
-	{"top-p", 0, REAL, AT(sampler.top_p), CHAT, "P", "sample from the best tokens that make up P (default 0.95)"},
-	{"min-p", 0, REAL, AT(sampler.min_p), CHAT, "P", "drop tokens less likely than P times the best (default 0.05)"},
-	{"repeat-penalty", 0, REAL, AT(sampler.repeat_penalty), CHAT, "X", "divide the logits of tokens seen by X (default 1: off)"},
-	{"presence-penalty", 0, REAL, AT(sampler.presence_penalty), CHAT, "X", "subtract X from the logits of tokens answered (default 0)"},
-	{"frequency-penalty", 0, REAL, AT(sampler.frequency_penalty), CHAT, "X", "the same for each time they were (default 0)"},
-	{"seed", 0, SEED, AT(sampler.seed), CHAT, "N", "seed of the sampling: same seed, same text (default: random)"},
-	{"stop", 0, LIST, AT(stops), CHAT, "TEXT", "end the answer before this text; may be given several times"},
+	{"max-tokens", 'n', SETTING, 0, CHAT | PLAN, "N", "at most N new tokens an answer (default: what the context leaves)"},
+	{"temp", 0, SETTING, 0, CHAT, "T", "temperature (default 0.8); 0 is greedy"},
+	{"top-k", 0, SETTING, 0, CHAT, "N", "sample from the N best tokens (default 40; 0 is all)"},
+	{"top-p", 0, SETTING, 0, CHAT, "P", "sample from the best tokens that make up P (default 0.95)"},
+	{"min-p", 0, SETTING, 0, CHAT, "P", "drop tokens less likely than P times the best (default 0.05)"},
+	{"repeat-penalty", 0, SETTING, 0, CHAT, "X", "divide the logits of tokens seen by X (default 1: off)"},
+	{"presence-penalty", 0, SETTING, 0, CHAT, "X", "subtract X from the logits of tokens answered (default 0)"},
+	{"frequency-penalty", 0, SETTING, 0, CHAT, "X", "the same for each time they were (default 0)"},
+	{"seed", 0, SETTING, 0, CHAT, "N", "seed of the sampling: same seed, same text (default: random)"},
+	{"stop", 0, SETTING, 0, CHAT, "TEXT", "end the answer before this text; may be given several times"},
 	{"raw", 0, FLAG, AT(raw), CHAT, NULL, "give the prompt to the model as it is, without its chat template"},
 	{"template", 0, TEXT, AT(template_file), CHAT | RENDER, "FILE", "use this Jinja chat template"},
-	{"template-var", 0, LIST, AT(template_vars), CHAT, "K=V", "set a variable of the template (V is JSON or text)"},
+	{"template-var", 0, VARIABLE, 0, CHAT, "K=V", "set a variable of the template (V is JSON or text)"},
 	{"ctx", 0, COUNT, AT(ctx), ENGINE, "N", "context length in tokens"},
 	{"kv-type", 0, KV_TYPE, AT(kv_type), ENGINE, "f16|f32", "how the KV cache keeps numbers (default f16)"},
 	{"prefill-rows", 0, COUNT, AT(prefill_rows), ENGINE, "N", "tokens of a prompt computed at once (default 512)"},
@@ -62,6 +62,9 @@ static const struct row table[] = {
 	{"stats", 0, FLAG, AT(stats), CHAT, NULL, "print statistics as JSON, the last line on stderr"},
 	{"trace", 0, TEXT, AT(trace_file), CHAT, "FILE", "write a Chrome trace (about:tracing, Perfetto) of every pass"},
 	{"save", 0, TEXT, AT(save), CHAT, "FILE", "write the conversation to FILE at the end (Markdown, or JSON by its name)"},
+	{"continue", 0, FLAG, AT(go_on), CHAT, NULL, "go on with the last chat with this model"},
+	{"resume", 0, TEXT, AT(resume), CHAT, "NAME", "go on with the chat of this name"},
+	{"no-keep", 0, FLAG, AT(no_keep), CHAT, NULL, "don't keep this chat for --continue and --resume"},
 	{"plain", 0, FLAG, AT(plain), CHAT, NULL, "no screen: one line of stdin is one message"},
 	{"theme", 0, TEXT, AT(theme), CHAT, "NAME", "colours of the screen: default, dark, light, mono ..."},
 	{"ascii", 0, FLAG, AT(ascii), CHAT, NULL, "draw the screen with ASCII characters only"},
@@ -115,21 +118,21 @@ static int parse_number(const struct row *r, const char *s, double lo, double hi
 	return 0;
 }
 
-static int add_text(const char ***list, size_t *n, const char *s, struct err *e)
+static int set_variable(struct options *o, const char *kv, struct err *e)
 {
-	const char **p = realloc(*list, (*n + 1) * sizeof(*p));
-	if (!p)
+	const char *eq = strchr(kv, '=');
+	char *name = strndup(kv, eq ? (size_t)(eq - kv) : strlen(kv));
+	if (!name)
 		return err_nomem(e);
-	*list = p;
-	p[(*n)++] = s;
-	return 0;
+	int rc = settings_set_var(&o->settings, name, eq ? eq + 1 : "true", FROM_FLAG, e);
+	free(name);
+	return rc;
 }
 
 static int set(struct options *o, const struct row *r, const char *s, struct err *e)
 {
 	void *field = (char *)o + r->offset;
 	double v = 0;
-	char *end;
 	switch (r->kind) {
 	case FLAG:
 		*(bool *)field = true;
@@ -137,11 +140,12 @@ static int set(struct options *o, const struct row *r, const char *s, struct err
 	case TEXT:
 		*(const char **)field = s;
 		return 0;
-	case LIST:
-		return r->offset == AT(stops) ? add_text(&o->stops, &o->n_stops, s, e)
-					      : add_text(&o->template_vars, &o->n_template_vars, s, e);
+	case SETTING:
+		return settings_set(&o->settings, setting_find(r->name), s, FROM_FLAG, e) < 0 ? -1 : 0;
+	case VARIABLE:
+		return set_variable(o, s, e);
 	case COUNT:
-		if (parse_number(r, s, r->offset == AT(sampler.top_k) ? 0 : 1, 1e9, true, &v, e) < 0)
+		if (parse_number(r, s, 1, 1e9, true, &v, e) < 0)
 			return -1;
 		*(uint32_t *)field = (uint32_t)v;
 		return 0;
@@ -150,15 +154,6 @@ static int set(struct options *o, const struct row *r, const char *s, struct err
 			return -1;
 		o->threads = (int)v;
 		return 0;
-	case REAL:
-		if (parse_number(r, s, -1e6, 1e6, false, &v, e) < 0)
-			return -1;
-		*(float *)field = (float)v;
-		return 0;
-	case SEED:
-		errno = 0;
-		o->sampler.seed = strtoull(s, &end, 10);
-		return end == s || *end || errno || s[0] == '-' ? bad(e, r, s) : 0;
 	case SIZE:
 		return parse_size(r, s, field, e);
 	case KV_TYPE:
@@ -220,11 +215,11 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 	char shorts[2 * ROWS + 1];
 	unsigned used = ALL;
 	const struct row *narrow = NULL;
-	*o = (struct options){.reader = "auto", .ops = "auto", .kv_type = DTYPE_F16,
-		.sampler = SAMPLER_DEFAULTS};
+	*o = (struct options){.reader = "auto", .ops = "auto", .kv_type = DTYPE_F16};
+	settings_init(&o->settings);
 	FILE *f = fopen("/dev/urandom", "re");
-	if (f && fread(&o->sampler.seed, 4, 1, f) != 1)
-		o->sampler.seed = 0;
+	if (f && fread(&o->settings.sampler.seed, 4, 1, f) != 1)
+		o->settings.sampler.seed = 0;
 	if (f)
 		fclose(f);
 	getopt_tables(longs, shorts);
@@ -248,13 +243,12 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 		return err_set(e, ERR_USAGE, "--%s does not go with this command", narrow ? narrow->name : "?");
 	if (!o->model && !(o->command == CMD_RENDER && o->template_file))
 		return err_set(e, ERR_USAGE, "which model? Give a folder or a GGUF file (airlchat --help)");
-	return sampler_check(&o->sampler, e);
+	return 0;
 }
 
 void options_clear(struct options *o)
 {
-	free(o->stops);
-	free(o->template_vars);
+	settings_clear(&o->settings);
 }
 
 void options_help(void)

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "engine/sampler.h"
+#include "chat/settings.h"
 #include "quant/dtype.h"
 
 enum command { CMD_CHAT, CMD_PLAN, CMD_TOKENIZE, CMD_RENDER, CMD_LOGITS };
@@ -16,14 +16,13 @@ struct options {
 	const char *model; /* NULL if not given */
 	const char *prompt, *prompt_file, *system, *template_file, *trace_file, *save;
 	const char *reader, *ops, *theme;
-	const char **stops, **template_vars; /* K=V */
-	size_t n_stops, n_template_vars;
+	const char *resume;
 	uint64_t ram, chunk_size;
-	uint32_t max_tokens, ctx, prefill_rows;
+	uint32_t ctx, prefill_rows;
 	int threads;
 	enum dtype kv_type;
-	struct sampler_params sampler;
-	bool raw, json, stats, plain, no_color, ascii, last, help, version;
+	struct settings settings;
+	bool raw, json, stats, plain, no_color, ascii, last, help, version, go_on, no_keep;
 };
 
 /* argv is permuted; strings stay borrowed from it. ERR_USAGE with a sentence on a mistake. */

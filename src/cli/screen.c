@@ -11,10 +11,9 @@ int cmd_screen(const struct options *o, struct backend *b)
 	struct err e = ERR_INIT;
 	struct chat *c = NULL;
 	struct session *s = NULL;
-	char *kwargs = NULL;
 	struct tui_options t = {.theme = o->theme, .ascii = o->ascii, .no_color = o->no_color};
 	int status = 0;
-	if (chat_open_with(&c, o, b, &kwargs, &e) < 0 || session_open(&s, c, &e) < 0 ||
+	if (chat_open_with(&c, o, b, &e) < 0 || session_open_with(&s, c, o, &e) < 0 ||
 		tui_run(s, &t, &e) < 0)
 		status = report(&e);
 	else
@@ -23,6 +22,5 @@ int cmd_screen(const struct options *o, struct backend *b)
 		status = report(&e);
 	session_close(s);
 	chat_close(c);
-	free(kwargs);
 	return status;
 }

@@ -1,0 +1,187 @@
+/* Plain mode: one line of stdin is one message, or a slash command. Answers go to stdout, everything
+ * else to stderr. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/utf8.h"
+#include "chat/command.h"
+#include "chat/session_open.h"
+#include "cli/commands.h"
+
+struct plain {
+	const struct options *o;
+	struct session *s;
+	struct printer out;
+	struct buf in; /* read and not yet taken */
+	bool eof;
+	int status; /* of the last message */
+};
+
+static void tell(const char *text, size_t len)
+{
+	struct buf safe = BUF_INIT;
+	utf8_append_printable(&safe, text, len);
+	fwrite(buf_str(&safe), 1, safe.len, stderr);
+	buf_clear(&safe);
+}
+
+static void tell_line(const char *text)
+{
+	tell(text, strlen(text));
+	fputc('\n', stderr);
+}
+
+static void done(struct plain *p)
+{
+	char *stats = session_stats_json(p->s), *result = p->o->json ? session_result_json(p->s) : NULL;
+	if (result)
+		puts(result);
+	else
+		printer_end(&p->out);
+	fflush(stdout);
+	if (stats && (p->o->stats || !isatty(STDIN_FILENO)))
+		fprintf(stderr, "%s\n", stats);
+	free(stats);
+	free(result);
+}
+
+static void take(struct plain *p, const struct session_event *ev)
+{
+	switch (ev->kind) {
+	case SESSION_PROMPT:
+		printer_begin(&p->out);
+		p->status = 0;
+		break;
+	case SESSION_TEXT:
+		print_part(&p->out, ev->a != 0, ev->text, ev->len);
+		break;
+	case SESSION_DONE:
+		done(p);
+		break;
+	case SESSION_ERROR:
+		fputs("airlchat: ", stderr);
+		tell_line(ev->text);
+		p->status = 1;
+		break;
+	case SESSION_NOTE:
+		fputs("airlchat: ", stderr);
+		tell_line(ev->text);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Events until the session is idle. */
+static void pump(struct plain *p)
+{
+	struct pollfd fd = {session_fd(p->s), POLLIN, 0};
+	for (bool idle = false; !idle;) {
+		poll(&fd, 1, -1);
+		for (struct session_event *ev; (ev = session_next(p->s));) {
+			idle = ev->kind == SESSION_IDLE;
+			take(p, ev);
+			free(ev);
+		}
+	}
+}
+
+/* The next line without its end; NULL at the end of input or after a signal. To be freed. */
+static char *next_line(struct plain *p, size_t *len)
+{
+	char block[65536];
+	while (true) {
+		const char *nl = p->in.len ? memchr(p->in.p, '\n', p->in.len) : NULL;
+		size_t n = nl ? (size_t)(nl - p->in.p) : p->in.len, used = n + (nl != NULL);
+		if (nl || (p->eof && n)) {
+			char *q = malloc(n + 1);
+			if (!q)
+				return NULL;
+			memcpy(q, p->in.p, n);
+			buf_drop(&p->in, used);
+			while (n && q[n - 1] == '\r')
+				n--;
+			q[n] = '\0';
+			*len = n;
+			return q;
+		}
+		if (p->eof || interrupted())
+			return NULL;
+		struct pollfd fds[2] = {{STDIN_FILENO, POLLIN, 0}, {interrupt_fd(), POLLIN, 0}};
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return NULL;
+		if (!(fds[0].revents & (POLLIN | POLLHUP | POLLERR)))
+			continue;
+		ssize_t got = read(STDIN_FILENO, block, sizeof(block));
+		if (got > 0)
+			buf_add(&p->in, block, (size_t)got);
+		else if (got == 0 || (errno != EINTR && errno != EAGAIN))
+			p->eof = true;
+	}
+}
+
+/* False when the program is to end. */
+static bool one_line(struct plain *p, const char *line, size_t len)
+{
+	struct buf say = BUF_INIT;
+	enum command_result r = COMMAND_DONE;
+	if (line[0] == '/')
+		r = command_do(p->s, line, &say);
+	else
+		session_send(p->s, line, len);
+	if (r == COMMAND_UNKNOWN)
+		buf_printf(&say, "unknown command %.40s (/help lists them)\n", line);
+	tell(buf_str(&say), say.len);
+	buf_clear(&say);
+	if (r == COMMAND_DONE && session_pending(p->s))
+		pump(p);
+	return r != COMMAND_QUIT;
+}
+
+static int loop(struct plain *p)
+{
+	bool go_on = true;
+	while (go_on) {
+		size_t len;
+		if (isatty(STDIN_FILENO))
+			fputs("> ", stderr);
+		char *line = next_line(p, &len);
+		if (!line)
+			break;
+		if (len)
+			go_on = one_line(p, line, len);
+		free(line);
+		if (interrupted() > SIGINT)
+			break;
+		interrupt_reset();
+	}
+	return interrupted() ? 128 + interrupted() : p->status;
+}
+
+int cmd_plain(const struct options *o, struct backend *b)
+{
+	struct err e = ERR_INIT;
+	struct chat *c = NULL;
+	struct plain p = {.o = o, .out = {.quiet = o->json, .terminal = isatty(STDOUT_FILENO)}};
+	int status;
+	if (chat_open_with(&c, o, b, &e) < 0 || session_open_with(&p.s, c, o, &e) < 0) {
+		status = report(&e);
+	} else {
+		interrupt_watch(c);
+		note_settings(c);
+		status = loop(&p);
+		if (o->save && session_save(p.s, o->save, &e) < 0)
+			status = report(&e);
+	}
+	interrupt_watch(NULL);
+	session_close(p.s);
+	chat_close(c);
+	buf_clear(&p.in);
+	buf_clear(&p.out.safe);
+	return status;
+}
