@@ -11,7 +11,6 @@
 #include "chat/chat_private.h"
 #include "store/gguf.h"
 
-#define READER_DEPTH 32
 
 void chat_result_clear(struct chat_result *r)
 {

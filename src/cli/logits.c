@@ -9,7 +9,6 @@
 #include "engine/engine.h"
 
 #define ROWS 8 /* logits of so many rows are kept at once; exact kernels give the same bits as 512 */
-#define READER_DEPTH 32
 
 struct logits {
 	struct model *model;

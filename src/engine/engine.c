@@ -161,6 +161,12 @@ static int open_parts(struct engine *en, struct err *e)
 		.backend = b, .reader = en->c.reader};
 	if (!(en->trace = trace_new(en->c.model->n_layers)) || !(en->event = b->ops->event_new(b)))
 		return err_nomem(e);
+	const struct schedule *s = &p->schedule;
+	for (en->head_first = s->n; en->head_first > 0; en->head_first--)
+		if (s->chunks[en->head_first - 1].layer != en->c.model->n_layers)
+			break;
+	if (embed_init(&en->embed, en->c.model, s, p->embed_bytes, e) < 0)
+		return -1;
 	if (stream_open(&en->stream, &sc, e) < 0 || alloc_buffers(en, e) < 0 || alloc_kv(en, e) < 0)
 		return -1;
 	return load_small(en, e);
@@ -187,6 +193,7 @@ void engine_close(struct engine *en)
 		return;
 	struct backend *b = en->c.backend;
 	stream_close(en->stream);
+	embed_clear(&en->embed);
 	trace_free(en->trace);
 	for (uint32_t i = 0; i < en->c.model->n_layers; i++) {
 		if (en->k)

@@ -122,23 +122,14 @@ static int ffn_block(struct engine *en, const struct pass *p, uint32_t layer, st
 	return 0;
 }
 
-/* The rows' embeddings: read from disk as stored, decoded on the device. */
+/* The rows' embeddings: as stored, decoded on the device. */
 static int embed(struct engine *en, const struct pass *p, struct err *e)
 {
 	const struct model *m = en->c.model;
 	const struct weight *w = model_weight(m, m->n_layers, ROLE_EMBED);
 	struct backend *b = en->c.backend;
-	for (uint32_t i = 0; i < p->n; i++) {
-		uint32_t id = p->tokens[i];
-		if (id >= w->rows)
-			return err_set(e, ERR_FORMAT, "token %u is outside the vocabulary of %u", id, w->rows);
-		char *dst = (char *)en->s.embed_raw + i * w->row_bytes;
-		if (i > 0 && id == p->tokens[i - 1])
-			memcpy(dst, dst - w->row_bytes, w->row_bytes);
-		else if (stream_read(en->stream, w->tensor->file, w->tensor->offset + id * w->row_bytes,
-				 w->row_bytes, dst, e) < 0)
-			return -1;
-	}
+	if (embed_gather(&en->embed, en->stream, p->tokens, p->n, en->s.embed_raw, e) < 0)
+		return -1;
 	account(en, CAUSE_DISK, "embedding");
 	b->ops->upload(b, QUEUE_COMPUTE, en->w.embed_raw, en->s.embed_raw, p->n * w->row_bytes);
 	b->ops->decode(b, en->w.x, en->w.embed_raw, w->tensor->dtype, (size_t)p->n * m->hidden);
@@ -197,7 +188,6 @@ static int run(struct engine *en, const struct pass *p, struct err *e)
 	trace_layer(en->trace, m->n_layers);
 	if (p->logits_from < p->n)
 		return head(en, p, e);
-	/* Rows without logits skip the head: the next pass begins at chunk 0 all the same. */
 	return 0;
 }
 
@@ -207,6 +197,8 @@ int forward_pass(struct engine *en, const struct pass *p, struct err *e)
 	trace_pass_begin(en->trace, p->prefill, p->n);
 	en->mark = clock_ns();
 	en->next_chunk = 0;
+	/* rows without logits skip the head: its chunks are not read then */
+	stream_begin(en->stream, p->logits_from < p->n ? en->c.plan->schedule.n : en->head_first);
 	int rc = run(en, p, e);
 	/* Wait for the queues also after a failure: they still read buffers of this pass. */
 	struct err late = ERR_INIT;
@@ -216,7 +208,7 @@ int forward_pass(struct engine *en, const struct pass *p, struct err *e)
 		rc = -1;
 	}
 	account(en, CAUSE_COMPUTE, NULL);
-	if (rc < 0 || en->next_chunk != en->c.plan->schedule.n)
+	if (rc < 0)
 		stream_rewind(en->stream);
 	trace_pass_end(en->trace, rc == 0);
 	return rc;

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "engine/embed.h"
 #include "engine/engine.h"
 
 /* Device buffers; [n, ...] with n = plan.prefill_rows. Region b is used twice in a layer: for q, k, v
@@ -43,6 +44,8 @@ struct engine {
 	float *inv_freq; /* host [rot / 2] */
 	uint32_t *ids;	 /* [ctx] committed tokens; token i lies in cell s.cells[i] */
 	size_t n_ids;
+	struct embed embed;
+	size_t head_first; /* the first chunk of the head */
 	size_t next_chunk; /* of the running pass */
 	int64_t mark;	   /* trace: up to here the time of the pass is accounted for */
 	atomic_bool cancelled;

@@ -13,6 +13,7 @@
 #define BASE_LEAST (13 * MIB)  /* program, libraries and heap of a command that answers */
 #define TOKEN_BYTES 100        /* a vocabulary entry in the tokenizer's tables, its merges included */
 #define DEFAULT_CTX 4096
+#define EMBED_ROWS 64 /* of the embedding's rows that are remembered */
 
 static uint64_t kv_bytes(const struct model *m, enum dtype type, uint64_t ctx)
 {
@@ -41,7 +42,13 @@ static uint64_t small_bytes(const struct model *m)
 
 static uint64_t fixed_bytes(const struct plan *p)
 {
-	return p->base_bytes + p->backend_bytes + p->kv_bytes + p->activation_bytes + p->small_bytes;
+	return p->base_bytes + p->backend_bytes + p->kv_bytes + p->activation_bytes + p->small_bytes +
+		p->embed_bytes;
+}
+
+static uint64_t embed_row(const struct model *m)
+{
+	return model_weight(m, m->n_layers, ROLE_EMBED)->row_bytes + sizeof(uint32_t);
 }
 
 /* Choose the largest chunk whose comfortable ring takes at most a quarter of what the fixed parts
@@ -161,6 +168,17 @@ static int plan_device(struct plan *p, const struct plan_request *r, struct err 
 	return 0;
 }
 
+/* Of the budget, at most the whole embedding; none where the resident head is the same matrix. */
+static uint64_t left_over(const struct plan *p, const struct model *m)
+{
+	uint64_t used = fixed_bytes(p) + p->ring_bytes, all = embed_row(m) * m->vocab;
+	for (size_t i = 0; i < p->schedule.n; i++)
+		if (p->tiers[i] == TIER_RAM)
+			used += stream_resident_bytes(&p->schedule.chunks[i]);
+	uint64_t left = p->ram_bytes > used ? p->ram_bytes - used : 0;
+	return m->tied ? 0 : left < all ? left : all;
+}
+
 int plan_make(struct plan *p, const struct model *m, const struct plan_request *r, struct err *e)
 {
 	*p = (struct plan){.kv_type = r->kv_type,
@@ -179,6 +197,7 @@ int plan_make(struct plan *p, const struct model *m, const struct plan_request *
 	if (r->ctx && r->ctx < p->prefill_rows)
 		p->prefill_rows = r->ctx;
 	p->activation_bytes = activation_bytes(m, p->prefill_rows, p->logits_rows);
+	p->embed_bytes = EMBED_ROWS * embed_row(m);
 	choose_ctx(p, m, r);
 	p->min_ram_bytes = floor_of(p, m, r->chunk_bytes, e);
 	if (!p->min_ram_bytes)
@@ -200,8 +219,11 @@ int plan_make(struct plan *p, const struct model *m, const struct plan_request *
 	if (!r->host_memory && plan_device(p, r, e) < 0)
 		goto fail;
 	spread(p, TIER_DISK, TIER_RAM, room - p->ring_bytes);
-	if (tell_layers(p, m, e) == 0)
+	if (tell_layers(p, m, e) == 0) {
+		if (!p->streamed_bytes) /* what is left is for rows of the embedding */
+			p->embed_bytes += left_over(p, m);
 		return 0;
+	}
 fail:
 	plan_clear(p);
 	return -1;

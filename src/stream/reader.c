@@ -2,27 +2,54 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "stream/reader_private.h"
 
-static int open_one(struct read_file *f, const struct checkpoint_file *c, struct err *e)
+static void go_buffered(struct read_file *f)
+{
+	atomic_store(&f->direct, false);
+	fcntl(f->fd, F_SETFL, fcntl(f->fd, F_GETFL) & ~O_DIRECT);
+	posix_fadvise(f->fd, 0, 0, POSIX_FADV_RANDOM); /* no pages beside those that were asked for */
+}
+
+/* Some file systems accept O_DIRECT and refuse the first read: try one on each. */
+static bool direct_works(int fd)
+{
+	void *page = mem_pages(MEM_PAGE);
+	bool ok = !page || pread(fd, page, MEM_PAGE, 0) >= 0 || errno != EINVAL;
+	mem_pages_free(page, MEM_PAGE);
+	return ok;
+}
+
+static int open_one(struct read_file *f, const struct checkpoint_file *c, dev_t *tried, struct err *e)
 {
 	uint64_t size;
+	struct stat st;
 	f->fd = file_open(c->path, &size, e);
 	if (f->fd < 0)
 		return -1;
 	if (size != c->size)
 		return err_set(e, ERR_FORMAT, "%s has %llu bytes now, but had %llu when it was opened", c->path,
 			(unsigned long long)size, (unsigned long long)c->size);
-	int flags = fcntl(f->fd, F_GETFL);
-	f->direct = fcntl(f->fd, F_SETFL, (flags | O_DIRECT) & ~O_NONBLOCK) == 0;
-	if (!f->direct)
-		fcntl(f->fd, F_SETFL, flags & ~O_NONBLOCK);
+	int flags = fcntl(f->fd, F_GETFL) & ~O_NONBLOCK;
+	bool direct = fcntl(f->fd, F_SETFL, flags | O_DIRECT) == 0;
+	if (direct && fstat(f->fd, &st) == 0 && st.st_dev != *tried) {
+		direct = direct_works(f->fd);
+		if (direct)
+			*tried = st.st_dev;
+	}
+	atomic_init(&f->direct, direct);
+	if (!direct) {
+		fcntl(f->fd, F_SETFL, flags);
+		go_buffered(f);
+	}
 	return 0;
 }
 
@@ -38,6 +65,7 @@ void read_files_close(struct read_files *f)
 int read_files_open(struct read_files *f, const struct checkpoint *c, const uint8_t *wanted,
 	struct err *e)
 {
+	dev_t tried = (dev_t)-1;
 	f->p = mem_array(c->n_files, sizeof(*f->p));
 	if (!f->p)
 		return err_nomem(e);
@@ -47,7 +75,7 @@ int read_files_open(struct read_files *f, const struct checkpoint *c, const uint
 	for (size_t i = 0; i < c->n_files; i++) {
 		if (wanted && !wanted[i])
 			continue;
-		if (open_one(&f->p[i], &c->files[i], e) < 0) {
+		if (open_one(&f->p[i], &c->files[i], &tried, e) < 0) {
 			read_files_close(f);
 			return -1;
 		}
@@ -56,40 +84,61 @@ int read_files_open(struct read_files *f, const struct checkpoint *c, const uint
 	return 0;
 }
 
+void read_file_drop(const struct read_file *f, const struct read_req *r)
+{
+	posix_fadvise(f->fd, (off_t)r->offset, (off_t)r->bytes, POSIX_FADV_DONTNEED);
+}
+
 ssize_t read_file_at(const struct read_files *f, const struct read_req *r)
 {
 	struct read_file *file = &f->p[r->file];
 	ssize_t n = pread(file->fd, r->dst, r->bytes, (off_t)r->offset);
-	if (n < 0 && errno == EINVAL && file->direct) { /* some file systems refuse at the first read */
-		fcntl(file->fd, F_SETFL, fcntl(file->fd, F_GETFL) & ~O_DIRECT);
-		file->direct = false;
+	if (n < 0 && errno == EINVAL && atomic_load(&file->direct)) {
+		go_buffered(file);
 		n = pread(file->fd, r->dst, r->bytes, (off_t)r->offset);
 	}
 	if (n < 0)
 		return -errno;
-	if (!file->direct) /* what was read counts against the memory budget */
-		posix_fadvise(file->fd, (off_t)r->offset, (off_t)r->bytes, POSIX_FADV_DONTNEED);
+	if (!atomic_load(&file->direct))
+		read_file_drop(file, r);
 	return n;
+}
+
+/* io_uring is refused in many containers: that is no error for "auto", but worth telling. */
+static int open_kind(struct reader **out, const char *kind, const struct read_files *f, unsigned depth,
+	struct err *e)
+{
+	if (!strcmp(kind, "pread"))
+		return pread_reader_open(out, f, depth, e);
+#ifdef HAVE_LIBURING
+	struct err why = ERR_INIT;
+	int rc = uring_reader_open(out, f, depth, &why);
+#else
+	struct err why = ERR_INIT;
+	int rc = err_set(&why, ERR_USAGE, "this airlchat was built without liburing");
+#endif
+	if (rc == 0)
+		return 0;
+	if (!strcmp(kind, "uring"))
+		return err_set(e, why.code, "%s: --reader pread works", why.msg);
+	if (pread_reader_open(out, f, depth, e) < 0)
+		return -1;
+	snprintf((*out)->note, sizeof((*out)->note), "%.150s", why.msg);
+	return 0;
 }
 
 int reader_open(struct reader **out, const char *kind, const struct checkpoint *c, const uint8_t *files,
 	unsigned depth, struct err *e)
 {
+	struct read_files f;
 	*out = NULL;
-	if (!strcmp(kind, "pread"))
-		return pread_reader_open(out, c, files, depth, e);
-#ifdef HAVE_LIBURING
-	if (!strcmp(kind, "uring"))
-		return uring_reader_open(out, c, files, depth, e);
-	if (!strcmp(kind, "auto"))
-		return uring_reader_open(out, c, files, depth, e) == 0
-			? 0
-			: pread_reader_open(out, c, files, depth, e);
-#else
-	if (!strcmp(kind, "uring"))
-		return err_set(e, ERR_USAGE, "this airlchat was built without liburing: --reader pread works");
-	if (!strcmp(kind, "auto"))
-		return pread_reader_open(out, c, files, depth, e);
-#endif
-	return err_set(e, ERR_USAGE, "there is no reader \"%s\": auto, uring or pread", kind);
+	if (strcmp(kind, "auto") != 0 && strcmp(kind, "uring") != 0 && strcmp(kind, "pread") != 0)
+		return err_set(e, ERR_USAGE, "there is no reader \"%s\": auto, uring or pread", kind);
+	if (read_files_open(&f, c, files, e) < 0)
+		return -1;
+	if (open_kind(out, kind, &f, depth, e) < 0) {
+		read_files_close(&f);
+		return -1;
+	}
+	return 0;
 }

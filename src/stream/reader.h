@@ -1,6 +1,6 @@
 /* Asynchronous file reads. Kinds: io_uring with O_DIRECT; pread threads with O_DIRECT; either falls
  * back to buffered reads (and drops the pages behind itself) where the file system refuses O_DIRECT.
- * A reader is driven by one thread; only reader_wake may come from others. */
+ * A reader is driven by one thread; only wake may come from others. */
 #ifndef AIRLCHAT_STREAM_READER_H
 #define AIRLCHAT_STREAM_READER_H
 
@@ -23,19 +23,25 @@ struct read_req {
 struct reader;
 
 struct reader_ops {
-	void (*close)(struct reader *r);
+	void (*close)(struct reader *r); /* no read may be in flight */
 	/* Start a read; false if `depth` reads are already in flight. The request is copied. */
 	bool (*submit)(struct reader *r, const struct read_req *req);
 	/* Take up to max completed reads; with `wait`, wait for one or for reader_wake. */
 	size_t (*reap)(struct reader *r, struct read_req *done, size_t max, bool wait);
 	void (*wake)(struct reader *r);
+	/* Most reads will go to this memory: a reader may prepare it (NULL: nothing to gain). Before
+	 * the first submit; the memory must stay until close. Undone by base NULL. */
+	void (*use_buffer)(struct reader *r, void *base, size_t bytes);
 };
 
 struct reader {
 	const struct reader_ops *ops;
-	const char *name; /* "uring+direct", "pread+buffered": shown to the user */
-	unsigned depth;	  /* reads that may be in flight */
+	_Atomic(const char *) name; /* "uring+direct", "pread+buffered": shown to the user */
+	unsigned depth;		    /* reads that may be in flight */
+	char note[160];		    /* why this kind and not a faster one; empty: nothing to tell */
 };
+
+#define READER_DEPTH 32 /* reads in flight that keep a fast drive busy */
 
 /* kind: "auto", "uring" or "pread". Opens every file of the checkpoint that `files` marks (NULL: all)
  * and checks that its size is still the one the checkpoint saw. */

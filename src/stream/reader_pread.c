@@ -35,6 +35,8 @@ static void *worker(void *arg)
 		r->q_len--;
 		pthread_mutex_unlock(&r->lock);
 		req.result = (int)read_file_at(&r->files, &req);
+		if (!atomic_load(&r->files.p[req.file].direct))
+			atomic_store(&r->base.name, "pread+buffered");
 		pthread_mutex_lock(&r->lock);
 		r->finished[r->n_finished++] = req;
 		pthread_cond_signal(&r->done);
@@ -100,7 +102,7 @@ static void pread_close(struct reader *base)
 	free(r);
 }
 
-static const struct reader_ops pread_ops = {pread_close, pread_submit, pread_reap, pread_wake};
+static const struct reader_ops pread_ops = {pread_close, pread_submit, pread_reap, pread_wake, NULL};
 
 static int start_threads(struct pread_reader *r, struct err *e)
 {
@@ -117,25 +119,24 @@ static int start_threads(struct pread_reader *r, struct err *e)
 	return r->n_threads ? 0 : err_sys(e, rc, "can't start a reader thread");
 }
 
-int pread_reader_open(struct reader **out, const struct checkpoint *c, const uint8_t *files,
-	unsigned depth, struct err *e)
+int pread_reader_open(struct reader **out, const struct read_files *f, unsigned depth, struct err *e)
 {
 	struct pread_reader *r = calloc(1, sizeof(*r));
 	if (!r)
 		return err_nomem(e);
-	if (read_files_open(&r->files, c, files, e) < 0) {
-		free(r);
-		return -1;
-	}
-	r->base = (struct reader){&pread_ops, r->files.direct ? "pread+direct" : "pread+buffered", depth};
+	r->base.ops = &pread_ops;
+	r->base.depth = depth;
+	atomic_init(&r->base.name, f->direct ? "pread+direct" : "pread+buffered");
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->work, NULL);
 	pthread_cond_init(&r->done, NULL);
 	r->queue = mem_array(depth, sizeof(*r->queue));
 	r->finished = mem_array(depth, sizeof(*r->finished));
+	r->files = *f; /* before the threads start */
 	if (!r->queue || !r->finished || start_threads(r, e) < 0) {
 		if (!r->queue || !r->finished)
 			err_nomem(e);
+		r->files = (struct read_files){0}; /* the caller's still */
 		pread_close(&r->base);
 		return -1;
 	}

@@ -1,7 +1,9 @@
-/* Reads through io_uring: many in flight, one system call for several. */
+/* Reads through io_uring: many in flight, one system call for several. Files and the memory that most
+ * reads go to are registered where the limits allow (RLIMIT_MEMLOCK is 8 MiB for most users). */
 #ifdef HAVE_LIBURING
 #include <errno.h>
 #include <liburing.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -9,9 +11,13 @@
 #include "base/mem.h"
 #include "stream/reader_private.h"
 
+#define BUFFER_MAX ((size_t)1 << 30) /* of one registered buffer */
+#define BUFFERS 8
+#define WAKE_TAG UINT64_MAX
+
 struct slot {
 	struct read_req req;
-	bool used;
+	unsigned next_free;
 };
 
 struct uring_reader {
@@ -19,40 +25,68 @@ struct uring_reader {
 	struct read_files files;
 	struct io_uring ring;
 	int wake_fd;
-	uint64_t wake_value; /* where the wake-up read puts the counter */
-	bool wake_armed;
-	struct slot *slots; /* [depth] requests in flight, by user_data */
-	unsigned in_flight;
+	bool wake_armed, files_registered;
+	char *buffer; /* registered, in pieces of BUFFER_MAX */
+	size_t buffer_bytes;
+	struct slot *slots; /* [depth], by user_data */
+	unsigned free_slot, in_flight;
 };
-
-#define WAKE_TAG UINT64_MAX
 
 static void arm_wake(struct uring_reader *r)
 {
 	struct io_uring_sqe *sqe = r->wake_armed ? NULL : io_uring_get_sqe(&r->ring);
 	if (!sqe)
 		return;
-	io_uring_prep_read(sqe, r->wake_fd, &r->wake_value, sizeof(r->wake_value), 0);
+	io_uring_prep_poll_add(sqe, r->wake_fd, POLLIN);
 	io_uring_sqe_set_data64(sqe, WAKE_TAG);
 	r->wake_armed = true;
+}
+
+/* The piece of the registered buffer that holds all of the destination, or -1. */
+static int buffer_index(const struct uring_reader *r, const struct read_req *req)
+{
+	const char *dst = req->dst;
+	if (!r->buffer || dst < r->buffer || dst + req->bytes > r->buffer + r->buffer_bytes)
+		return -1;
+	size_t at = (size_t)(dst - r->buffer);
+	return at / BUFFER_MAX == (at + req->bytes - 1) / BUFFER_MAX ? (int)(at / BUFFER_MAX) : -1;
 }
 
 static bool uring_submit(struct reader *base, const struct read_req *req)
 {
 	struct uring_reader *r = (struct uring_reader *)base;
-	unsigned i = 0;
 	if (r->in_flight == base->depth)
 		return false;
-	while (r->slots[i].used)
-		i++;
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&r->ring);
 	if (!sqe)
 		return false;
-	r->slots[i] = (struct slot){*req, true};
-	io_uring_prep_read(sqe, r->files.p[req->file].fd, req->dst, (unsigned)req->bytes, req->offset);
+	unsigned i = r->free_slot;
+	r->free_slot = r->slots[i].next_free;
+	r->slots[i].req = *req;
+	int fd = r->files_registered ? (int)req->file : r->files.p[req->file].fd;
+	int buffer = buffer_index(r, req);
+	if (buffer >= 0)
+		io_uring_prep_read_fixed(sqe, fd, req->dst, (unsigned)req->bytes, req->offset, buffer);
+	else
+		io_uring_prep_read(sqe, fd, req->dst, (unsigned)req->bytes, req->offset);
+	if (r->files_registered)
+		sqe->flags |= IOSQE_FIXED_FILE;
 	io_uring_sqe_set_data64(sqe, i);
 	r->in_flight++;
 	return true;
+}
+
+static int result_of(struct uring_reader *r, const struct read_req *req, int result)
+{
+	struct read_file *f = &r->files.p[req->file];
+	/* a file system that refuses direct reads, or a kernel the operation: plain pread */
+	if (result == -EINVAL || result == -EOPNOTSUPP)
+		result = (int)read_file_at(&r->files, req);
+	else if (!atomic_load(&f->direct))
+		read_file_drop(f, req);
+	if (!atomic_load(&f->direct))
+		atomic_store(&r->base.name, "uring+buffered");
+	return result;
 }
 
 static size_t take(struct uring_reader *r, struct read_req *done, size_t max, bool *woken)
@@ -60,22 +94,23 @@ static size_t take(struct uring_reader *r, struct read_req *done, size_t max, bo
 	struct io_uring_cqe *cqe;
 	size_t n = 0;
 	while (n < max && io_uring_peek_cqe(&r->ring, &cqe) == 0) {
-		uint64_t tag = io_uring_cqe_get_data64(cqe);
+		uint64_t tag = io_uring_cqe_get_data64(cqe), count;
 		int result = cqe->res;
 		io_uring_cqe_seen(&r->ring, cqe);
 		if (tag == WAKE_TAG) {
 			r->wake_armed = false;
 			*woken = true;
+			while (read(r->wake_fd, &count, sizeof(count)) < 0 && errno == EINTR)
+				;
 			continue;
 		}
 		struct slot *s = &r->slots[tag];
-		s->used = false;
-		r->in_flight--;
-		/* a file system that refuses direct reads, or a kernel the operation: plain pread */
-		if (result == -EINVAL || result == -EOPNOTSUPP)
-			result = (int)read_file_at(&r->files, &s->req);
 		done[n] = s->req;
-		done[n++].result = result;
+		done[n].result = result_of(r, &s->req, result);
+		n++;
+		s->next_free = r->free_slot;
+		r->free_slot = (unsigned)tag;
+		r->in_flight--;
 	}
 	return n;
 }
@@ -105,20 +140,52 @@ static void uring_wake(struct reader *base)
 		;
 }
 
+static void uring_use_buffer(struct reader *base, void *p, size_t bytes)
+{
+	struct uring_reader *r = (struct uring_reader *)base;
+	struct iovec v[BUFFERS];
+	unsigned n = 0;
+	if (r->buffer)
+		io_uring_unregister_buffers(&r->ring);
+	r->buffer = NULL;
+	if (!p || bytes > BUFFERS * BUFFER_MAX)
+		return;
+	for (size_t at = 0; at < bytes; at += BUFFER_MAX) {
+		size_t left = bytes - at;
+		v[n++] = (struct iovec){(char *)p + at, left < BUFFER_MAX ? left : BUFFER_MAX};
+	}
+	if (io_uring_register_buffers(&r->ring, v, n) < 0)
+		return; /* the limit on locked memory: plain reads do as well */
+	r->buffer = p;
+	r->buffer_bytes = bytes;
+}
+
 static void uring_close(struct reader *base)
 {
 	struct uring_reader *r = (struct uring_reader *)base;
-	io_uring_queue_exit(&r->ring);
-	close(r->wake_fd);
+	io_uring_queue_exit(&r->ring); /* the poll that is still armed writes to no memory of ours */
+	if (r->wake_fd >= 0)
+		close(r->wake_fd);
 	read_files_close(&r->files);
 	free(r->slots);
 	free(r);
 }
 
-static const struct reader_ops uring_ops = {uring_close, uring_submit, uring_reap, uring_wake};
+static const struct reader_ops uring_ops = {uring_close, uring_submit, uring_reap, uring_wake,
+	uring_use_buffer};
 
-int uring_reader_open(struct reader **out, const struct checkpoint *c, const uint8_t *files,
-	unsigned depth, struct err *e)
+static void register_files(struct uring_reader *r)
+{
+	int *fds = mem_array(r->files.n, sizeof(*fds));
+	if (!fds)
+		return;
+	for (size_t i = 0; i < r->files.n; i++)
+		fds[i] = r->files.p[i].fd;
+	r->files_registered = io_uring_register_files(&r->ring, fds, (unsigned)r->files.n) == 0;
+	free(fds);
+}
+
+int uring_reader_open(struct reader **out, const struct read_files *f, unsigned depth, struct err *e)
 {
 	struct uring_reader *r = calloc(1, sizeof(*r));
 	if (!r)
@@ -128,16 +195,22 @@ int uring_reader_open(struct reader **out, const struct checkpoint *c, const uin
 		free(r);
 		return err_sys(e, -rc, "the system refuses io_uring");
 	}
-	r->wake_fd = eventfd(0, EFD_CLOEXEC);
+	r->base.ops = &uring_ops;
+	r->base.depth = depth;
+	atomic_init(&r->base.name, f->direct ? "uring+direct" : "uring+buffered");
+	r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	rc = r->wake_fd < 0 ? err_sys(e, errno, "can't make an event descriptor") : 0;
 	r->slots = mem_array(depth, sizeof(*r->slots));
-	rc = r->wake_fd < 0 ? err_sys(e, errno, "can't make an event descriptor")
-		: !r->slots ? err_nomem(e)
-			    : read_files_open(&r->files, c, files, e);
-	r->base = (struct reader){&uring_ops, r->files.direct ? "uring+direct" : "uring+buffered", depth};
+	if (rc == 0 && !r->slots)
+		rc = err_nomem(e);
 	if (rc < 0) {
 		uring_close(&r->base);
 		return -1;
 	}
+	for (unsigned i = 0; i < depth; i++)
+		r->slots[i].next_free = i + 1;
+	r->files = *f;
+	register_files(r);
 	*out = &r->base;
 	return 0;
 }

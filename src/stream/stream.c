@@ -1,72 +1,19 @@
 #include "stream/stream.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
-
-#define PIECE ((size_t)1 << 20) /* a chunk is read in requests of at most this size */
-#define RETRIES 3
-#define NO_SLOT UINT32_MAX
-#define URGENT UINT64_MAX /* tag of an urgent read; else the tag is the chunk */
-
-enum state { IDLE, READING, READY, FAILED };
-
-struct entry { /* one chunk of the schedule */
-	enum state state;
-	uint32_t slot; /* of the ring; NO_SLOT when resident or idle */
-	uint32_t rank; /* among the chunks that stream */
-	unsigned pending; /* requests in flight */
-	unsigned tries;
-	int error;	  /* errno, or -1: the file ended */
-	uint64_t bad_offset;
-	size_t asked;	  /* bytes of the span for which requests were made */
-	char *memory;	  /* span: from the aligned address below the chunk to the aligned end */
-	int64_t issued, in_ram;
-	bool fresh;	  /* read since it was last acquired */
-};
-
-struct urgent { /* an embedding row and the like; the engine waits for it */
-	struct read_req req;
-	char *bounce; /* aligned buffer around the wanted bytes */
-	size_t have, size;
-	unsigned tries;
-	bool wanted, done;
-	int error;
-};
-
-struct stream {
-	struct stream_config c;
-	pthread_t thread;
-	bool started;
-	pthread_mutex_t lock; /* guards everything below */
-	pthread_cond_t changed; /* for the engine: a chunk or an urgent read is done */
-	struct entry *entries; /* [n] */
-	char *ring;
-	size_t slot_bytes;
-	uint32_t n_slots, *free_slots, n_free;
-	uint64_t next_issue, next_acquire; /* absolute: pass * n + index */
-	size_t in_flight;		   /* requests */
-	struct urgent urgent;
-	bool quit, interrupted, hold;	   /* hold: rewind wants all reads drained */
-	int64_t busy_from;
-	struct stream_view view;
-};
-
-static uint64_t span_start(const struct chunk *c)
-{
-	return mem_align_down(c->data.offset, MEM_PAGE);
-}
+#include "stream/stream_private.h"
 
 size_t stream_resident_bytes(const struct chunk *c)
 {
-	return (size_t)(mem_align_up(c->data.offset + c->data.bytes, MEM_PAGE) - span_start(c));
+	return span_bytes(&c->data) + span_bytes(&c->scale);
 }
 
-static size_t slot_size(const struct schedule *s)
+static size_t largest(const struct schedule *s)
 {
 	size_t max = 0;
 	for (size_t i = 0; i < s->n; i++) {
@@ -78,198 +25,78 @@ static size_t slot_size(const struct schedule *s)
 
 size_t stream_ring_min(const struct schedule *s)
 {
-	return 3 * slot_size(s);
+	return ring_least(largest(s));
 }
 
-/* --- the reader thread; the lock is held except around reap -------------------------------------- */
-
-static void count_in_flight(struct stream *s, int d)
+int read_failed(const struct stream *s, uint32_t file, uint64_t offset, int error, struct err *e)
 {
-	if (s->in_flight == 0 && d > 0)
-		s->busy_from = clock_ns();
-	s->in_flight += (size_t)d;
-	if (s->in_flight == 0 && d < 0)
-		s->view.busy_ns += clock_ns() - s->busy_from;
+	const char *path = s->c.checkpoint->files[file].path;
+	if (error == FILE_ENDED)
+		return err_set(e, ERR_IO, "%s ends at offset %llu now: it was cut off after it had been opened",
+			path, (unsigned long long)offset);
+	return err_sys(e, error, "can't read %s at offset %llu", path, (unsigned long long)offset);
 }
 
-/* Give the chunk memory: its own when resident, else a slot. False when the ring is full. */
-static bool place(struct stream *s, size_t index)
+/* --- open and close -------------------------------------------------------------------------------- */
+
+/* Large pages make reads and products cheaper where the kernel has some. */
+static void *host_memory(struct stream *s, size_t bytes)
 {
-	struct entry *en = &s->entries[index];
-	const struct chunk *c = &s->c.schedule->chunks[index];
-	if (en->memory)
-		return true;
-	if (s->c.tiers[index] == TIER_RAM) {
-		en->memory = s->c.backend->ops->alloc(s->c.backend, stream_resident_bytes(c));
-		return en->memory != NULL;
-	}
-	if (!s->n_free)
-		return false;
-	en->slot = s->free_slots[--s->n_free];
-	en->memory = s->ring + en->slot * s->slot_bytes;
-	return true;
+	struct backend *b = s->c.backend;
+	void *p = b->host_memory ? b->ops->alloc(b, bytes) : b->ops->host_alloc(b, bytes);
+	if (p && bytes >= (size_t)8 << 20)
+		madvise(p, bytes, MADV_HUGEPAGE);
+	return p;
 }
 
-static bool submit_piece(struct stream *s, size_t index)
+static void host_memory_free(struct stream *s, void *p, size_t bytes)
 {
-	struct entry *en = &s->entries[index];
-	const struct chunk *c = &s->c.schedule->chunks[index];
-	size_t span = stream_resident_bytes(c), left = span - en->asked;
-	const struct read_req req = {.file = c->data.file, .offset = span_start(c) + en->asked,
-		.bytes = left < PIECE ? left : PIECE, .dst = en->memory + en->asked, .tag = index};
-	if (!s->c.reader->ops->submit(s->c.reader, &req))
-		return false;
-	en->asked += req.bytes;
-	en->pending++;
-	count_in_flight(s, 1);
-	return true;
+	struct backend *b = s->c.backend;
+	if (p && b->host_memory)
+		b->ops->free(b, p, bytes);
+	else if (p)
+		b->ops->host_free(b, p, bytes);
 }
 
-/* Ask for as much as ring and reader allow. */
-static void issue(struct stream *s)
-{
-	struct urgent *u = &s->urgent;
-	if (u->wanted && s->c.reader->ops->submit(s->c.reader, &u->req)) {
-		u->wanted = false;
-		count_in_flight(s, 1);
-	}
-	/* Chunks that may still be leased are not asked for again: their memory is in use. */
-	const size_t n = s->c.schedule->n, ahead = n > 2 ? n - 2 : 1;
-	while (!s->hold && s->next_issue < s->next_acquire + ahead) {
-		size_t index = s->next_issue % n;
-		struct entry *en = &s->entries[index];
-		if (en->state == IDLE) {
-			if (!place(s, index))
-				return;
-			en->state = READING;
-			en->asked = 0;
-			en->tries = 0;
-			en->error = 0;
-			en->issued = clock_ns();
-		}
-		while (en->state == READING && en->asked < stream_resident_bytes(&s->c.schedule->chunks[index]))
-			if (!submit_piece(s, index))
-				return;
-		s->next_issue++;
-	}
-}
-
-/* What a completed request means: 0 done, 1 submit it again as changed, else an errno (-1: the file
- * ended before `needed`). */
-static int judge(struct read_req *r, uint64_t needed_end, unsigned *tries)
-{
-	if (r->result == -EINTR || r->result == -EAGAIN)
-		return 1;
-	if (r->result < 0)
-		return ++*tries <= RETRIES ? 1 : -r->result;
-	size_t got = (size_t)r->result;
-	if (got >= r->bytes || r->offset + got >= needed_end)
-		return 0;
-	if (got == 0)
-		return -1;
-	got = got / MEM_PAGE * MEM_PAGE; /* go on at an aligned place */
-	if (got == 0 && ++*tries > RETRIES)
-		return -1;
-	r->offset += got;
-	r->bytes -= got;
-	r->dst = (char *)r->dst + got;
-	return 1;
-}
-
-static void chunk_done(struct stream *s, struct read_req *r)
-{
-	struct entry *en = &s->entries[r->tag];
-	const struct chunk *c = &s->c.schedule->chunks[r->tag];
-	int verdict = judge(r, c->data.offset + c->data.bytes, &en->tries);
-	if (verdict == 1 && s->c.reader->ops->submit(s->c.reader, r)) {
-		count_in_flight(s, 1);
-		return;
-	}
-	if (verdict != 0 && !en->error) {
-		en->error = verdict == 1 ? EIO : verdict;
-		en->bad_offset = r->offset;
-	}
-	s->view.bytes_read += r->result > 0 ? (uint64_t)r->result : 0;
-	s->view.reads++;
-	if (--en->pending || en->asked < stream_resident_bytes(c))
-		return;
-	en->in_ram = clock_ns();
-	en->fresh = true;
-	en->state = en->error ? FAILED : READY;
-	if (s->c.tiers[r->tag] != TIER_DISK && !en->error)
-		s->view.resident_loaded += c->bytes;
-	pthread_cond_broadcast(&s->changed);
-}
-
-static void urgent_done(struct stream *s, struct read_req *r)
-{
-	struct urgent *u = &s->urgent;
-	int verdict = judge(r, r->offset + u->size, &u->tries);
-	if (verdict == 1 && s->c.reader->ops->submit(s->c.reader, r)) {
-		count_in_flight(s, 1);
-		return;
-	}
-	u->error = verdict == 1 ? EIO : verdict;
-	u->done = true;
-	s->view.bytes_read += r->result > 0 ? (uint64_t)r->result : 0;
-	s->view.reads++;
-	pthread_cond_broadcast(&s->changed);
-}
-
-static void *reader_thread(void *arg)
-{
-	struct stream *s = arg;
-	struct read_req done[32];
-	pthread_mutex_lock(&s->lock);
-	while (!s->quit || s->in_flight) {
-		if (!s->quit)
-			issue(s);
-		pthread_mutex_unlock(&s->lock);
-		size_t n = s->c.reader->ops->reap(s->c.reader, done, sizeof(done) / sizeof(*done), true);
-		pthread_mutex_lock(&s->lock);
-		for (size_t i = 0; i < n; i++) {
-			count_in_flight(s, -1);
-			if (done[i].tag == URGENT)
-				urgent_done(s, &done[i]);
-			else
-				chunk_done(s, &done[i]);
-		}
-		if (n && s->in_flight == 0)
-			pthread_cond_broadcast(&s->changed);
-	}
-	pthread_mutex_unlock(&s->lock);
-	return NULL;
-}
-
-/* --- the engine's side --------------------------------------------------------------------------- */
-
-static void wake(struct stream *s)
-{
-	s->c.reader->ops->wake(s->c.reader);
-}
-
-static int init_ring(struct stream *s, struct err *e)
+static int place_resident(struct stream *s, struct err *e)
 {
 	const struct schedule *sc = s->c.schedule;
-	struct backend *b = s->c.backend;
-	uint32_t rank = 0;
-	s->slot_bytes = slot_size(sc);
-	s->n_slots = (uint32_t)(s->c.ring_bytes / s->slot_bytes);
-	if (s->n_slots < 2)
-		return err_set(e, ERR_BUDGET, "a ring of %zu bytes can't hold two chunks", s->c.ring_bytes);
-	s->entries = mem_array(sc->n, sizeof(*s->entries));
-	s->free_slots = mem_array(s->n_slots, sizeof(*s->free_slots));
-	s->ring = b->ops->host_alloc(b, s->n_slots * s->slot_bytes);
-	if (!s->entries || !s->free_slots || !s->ring)
-		return err_nomem(e);
 	for (size_t i = 0; i < sc->n; i++)
-		s->entries[i] = (struct entry){.slot = NO_SLOT,
-			.rank = s->c.tiers[i] == TIER_DISK ? rank++ : 0};
-	while (s->n_free < s->n_slots) {
-		s->free_slots[s->n_free] = s->n_slots - 1 - s->n_free;
-		s->n_free++;
+		if (s->c.tiers[i] == TIER_RAM)
+			s->arena_bytes += stream_resident_bytes(&sc->chunks[i]);
+	if (s->arena_bytes && !(s->arena = host_memory(s, s->arena_bytes)))
+		return err_set(e, ERR_NOMEM, "out of memory for %zu MiB of weights that were to stay in RAM",
+			s->arena_bytes >> 20);
+	char *at = s->arena;
+	for (size_t i = 0; i < sc->n; i++) {
+		s->entries[i] = (struct entry){.tier = s->c.tiers[i], .load = NO_LOAD};
+		if (s->c.tiers[i] == TIER_RAM) {
+			s->entries[i].memory = at;
+			at += stream_resident_bytes(&sc->chunks[i]);
+		}
 	}
 	return 0;
+}
+
+static int init(struct stream *s, struct err *e)
+{
+	const struct schedule *sc = s->c.schedule;
+	s->end = sc->n;
+	s->partial = NO_LOAD;
+	if (s->c.ring_bytes < stream_ring_min(sc))
+		return err_set(e, ERR_BUDGET, "a ring of %zu bytes is too small for chunks of up to %zu bytes",
+			s->c.ring_bytes, largest(sc));
+	s->entries = mem_array(sc->n, sizeof(*s->entries));
+	s->loads = mem_array(LOADS, sizeof(*s->loads));
+	s->urgents = mem_array(URGENTS, sizeof(*s->urgents));
+	s->bounce = mem_pages(BOUNCE);
+	if (!s->entries || !s->loads || !s->urgents || !s->bounce || ring_init(&s->ring, s->c.ring_bytes) < 0)
+		return err_nomem(e);
+	if (!(s->ring_memory = host_memory(s, s->ring.size)))
+		return err_set(e, ERR_NOMEM, "out of memory for a ring of %zu MiB", s->ring.size >> 20);
+	for (uint32_t i = 0; i < LOADS; i++)
+		s->loads[i].next = i + 1 < LOADS ? i + 1 : NO_LOAD;
+	return place_resident(s, e);
 }
 
 int stream_open(struct stream **out, const struct stream_config *cfg, struct err *e)
@@ -284,10 +111,15 @@ int stream_open(struct stream **out, const struct stream_config *cfg, struct err
 	s->c = *cfg;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->changed, NULL);
-	int rc = init_ring(s, e);
-	if (rc == 0 && (rc = pthread_create(&s->thread, NULL, reader_thread, s)) != 0)
-		rc = err_sys(e, rc, "can't start the reader thread");
-	s->started = rc == 0;
+	int rc = init(s, e);
+	if (rc == 0) {
+		if (s->c.reader->ops->use_buffer)
+			s->c.reader->ops->use_buffer(s->c.reader, s->ring_memory, s->ring.size);
+		rc = pthread_create(&s->thread, NULL, walker_main, s);
+		s->started = rc == 0;
+		if (rc != 0)
+			rc = err_sys(e, rc, "can't start the reader thread");
+	}
 	if (rc < 0) {
 		stream_close(s);
 		return -1;
@@ -300,75 +132,111 @@ void stream_close(struct stream *s)
 {
 	if (!s)
 		return;
-	struct backend *b = s->c.backend;
 	if (s->started) {
 		pthread_mutex_lock(&s->lock);
 		s->quit = true;
 		pthread_mutex_unlock(&s->lock);
-		wake(s);
+		walker_wake(s);
 		pthread_join(s->thread, NULL);
 	}
-	for (size_t i = 0; s->entries && i < s->c.schedule->n; i++)
-		if (s->entries[i].memory && s->entries[i].slot == NO_SLOT)
-			b->ops->free(b, s->entries[i].memory,
-				stream_resident_bytes(&s->c.schedule->chunks[i]));
-	b->ops->host_free(b, s->ring, s->n_slots * s->slot_bytes);
+	if (s->c.reader->ops->use_buffer)
+		s->c.reader->ops->use_buffer(s->c.reader, NULL, 0);
+	host_memory_free(s, s->arena, s->arena_bytes);
+	host_memory_free(s, s->ring_memory, s->ring.size);
+	ring_clear(&s->ring);
+	mem_pages_free(s->bounce, BOUNCE);
 	pthread_cond_destroy(&s->changed);
 	pthread_mutex_destroy(&s->lock);
+	free(s->urgents);
 	free(s->entries);
-	free(s->free_slots);
+	free(s->loads);
 	free(s);
 }
 
-static int read_failed(const struct stream *s, uint32_t file, uint64_t offset, int error, struct err *e)
+/* --- the engine's side ----------------------------------------------------------------------------- */
+
+/* The next acquire is `index`. */
+static void move_to(struct stream *s, size_t index)
 {
-	const char *path = s->c.checkpoint->files[file].path;
-	if (error == -1)
-		return err_set(e, ERR_IO, "%s ends before offset %llu: it was cut off after it had been opened",
-			path, (unsigned long long)offset + 1);
-	return err_sys(e, error, "can't read %s at offset %llu", path, (unsigned long long)offset);
+	walker_seek(s, index, false);
+	walker_wake(s);
 }
 
-static void drop(struct stream *s, struct entry *en)
+void stream_begin(struct stream *s, size_t end)
 {
-	if (en->slot != NO_SLOT) {
-		s->free_slots[s->n_free++] = en->slot;
-		en->slot = NO_SLOT;
-		en->memory = NULL;
+	pthread_mutex_lock(&s->lock);
+	if (s->cursor != 0 || s->wrapped)
+		move_to(s, 0);
+	walker_end(s, end);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void stream_rewind(struct stream *s)
+{
+	pthread_mutex_lock(&s->lock);
+	move_to(s, 0);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* Wait until the chunk is in host memory. The lock is held. */
+static int wait_for(struct stream *s, size_t index, struct err *e)
+{
+	struct entry *en = &s->entries[index];
+	while (true) {
+		if (s->interrupted)
+			return err_set(e, ERR_CANCELLED, "stopped");
+		if (en->state == HERE)
+			return 0;
+		struct load *l = en->state == COMING ? &s->loads[en->load] : NULL;
+		if (l && l->state == LOAD_READY)
+			return 0;
+		if (l && l->state == LOAD_FAILED) {
+			read_failed(s, l->bad_file, l->bad_offset, l->error, e);
+			walker_seek(s, index, true); /* the next acquire tries again */
+			walker_wake(s);
+			return -1;
+		}
+		if (!l && (s->wrapped || s->walk > index)) { /* the reader has passed it */
+			walker_seek(s, index, true);
+			walker_wake(s);
+		}
+		pthread_cond_wait(&s->changed, &s->lock);
 	}
-	en->state = IDLE;
+}
+
+static void give(struct stream *s, struct lease *out)
+{
+	const struct chunk *c = &s->c.schedule->chunks[out->index];
+	struct entry *en = &s->entries[out->index];
+	const char *memory = en->memory;
+	if (en->load != NO_LOAD) {
+		s->loads[en->load].leased = true;
+		memory = s->loads[en->load].memory;
+	}
+	out->tier = (enum tier)en->tier;
+	out->slot = en->load;
+	out->data = memory + (c->data.offset - span_start(&c->data));
+	if (c->scale.bytes)
+		out->scale = memory + span_bytes(&c->data) + (c->scale.offset - span_start(&c->scale));
+	if (en->fresh) {
+		out->bytes_from_disk = c->bytes;
+		out->issued = en->issued;
+		out->in_ram = en->in_ram;
+	}
+	en->fresh = false;
+	out->in_hand = clock_ns();
 }
 
 int stream_acquire(struct stream *s, size_t index, struct lease *out, struct err *e)
 {
-	const struct chunk *c = &s->c.schedule->chunks[index];
-	struct entry *en = &s->entries[index];
-	*out = (struct lease){.index = index, .tier = (enum tier)s->c.tiers[index], .wait_from = clock_ns()};
+	*out = (struct lease){.index = index, .wait_from = clock_ns()};
 	pthread_mutex_lock(&s->lock);
-	/* a failed chunk is tried again by the acquire after the one that reported it */
-	if (en->state == IDLE && s->next_issue > s->next_acquire)
-		s->next_issue = s->next_acquire;
-	if (en->state != READY)
-		wake(s);
-	while (en->state != READY && en->state != FAILED && !s->interrupted)
-		pthread_cond_wait(&s->changed, &s->lock);
-	int rc = 0;
-	if (s->interrupted) {
-		rc = err_set(e, ERR_CANCELLED, "stopped");
-	} else if (en->state == FAILED) {
-		rc = read_failed(s, c->data.file, en->bad_offset, en->error, e);
-		drop(s, en);
-	} else {
-		s->next_acquire++;
-		out->data = en->memory + (c->data.offset - span_start(c));
-		out->slot = en->slot;
-		out->in_hand = clock_ns();
-		if (en->fresh) {
-			out->bytes_from_disk = c->bytes;
-			out->issued = en->issued;
-			out->in_ram = en->in_ram;
-		}
-		en->fresh = false;
+	if (index != s->cursor)
+		move_to(s, index);
+	int rc = wait_for(s, index, e);
+	if (rc == 0) {
+		give(s, out);
+		s->cursor++;
 	}
 	pthread_mutex_unlock(&s->lock);
 	return rc;
@@ -377,51 +245,21 @@ int stream_acquire(struct stream *s, size_t index, struct lease *out, struct err
 void stream_release(struct stream *s, struct lease *l)
 {
 	pthread_mutex_lock(&s->lock);
-	if (s->entries[l->index].slot != NO_SLOT) {
-		drop(s, &s->entries[l->index]);
-		wake(s);
+	if (l->slot != NO_LOAD) {
+		load_drop(s, &s->loads[l->slot]);
+		walker_wake(s);
 	}
 	pthread_mutex_unlock(&s->lock);
 }
 
-void stream_rewind(struct stream *s)
+const void *stream_peek(struct stream *s, size_t index)
 {
+	const struct chunk *c = &s->c.schedule->chunks[index];
+	struct entry *en = &s->entries[index];
 	pthread_mutex_lock(&s->lock);
-	s->hold = true;
-	/* a chunk that is half asked for waits for the walker, which stands still: count it as idle */
-	while (s->in_flight)
-		pthread_cond_wait(&s->changed, &s->lock);
-	for (size_t i = 0; i < s->c.schedule->n; i++) {
-		struct entry *en = &s->entries[i];
-		bool keep = en->state == READY && (en->slot == NO_SLOT || en->rank + 1 < s->n_slots);
-		if (!keep && en->state != IDLE)
-			drop(s, en);
-	}
-	s->next_issue = s->next_acquire = 0;
-	s->hold = false;
-	wake(s);
+	const char *memory = en->state == HERE && s->c.backend->host_memory ? en->memory : NULL;
 	pthread_mutex_unlock(&s->lock);
-}
-
-int stream_read(struct stream *s, uint32_t file, uint64_t offset, size_t bytes, void *dst, struct err *e)
-{
-	uint64_t start = mem_align_down(offset, MEM_PAGE);
-	size_t span = (size_t)(mem_align_up(offset + bytes, MEM_PAGE) - start);
-	char *bounce = mem_pages(span);
-	if (!bounce)
-		return err_nomem(e);
-	pthread_mutex_lock(&s->lock);
-	s->urgent = (struct urgent){.req = {.file = file, .offset = start, .bytes = span, .dst = bounce,
-		.tag = URGENT}, .size = (size_t)(offset + bytes - start), .wanted = true};
-	wake(s);
-	while (!s->urgent.done)
-		pthread_cond_wait(&s->changed, &s->lock);
-	int error = s->urgent.error;
-	pthread_mutex_unlock(&s->lock);
-	if (error == 0)
-		memcpy(dst, bounce + (offset - start), bytes);
-	mem_pages_free(bounce, span);
-	return error == 0 ? 0 : read_failed(s, file, offset, error, e);
+	return memory ? memory + (c->data.offset - span_start(&c->data)) : NULL;
 }
 
 void stream_interrupt(struct stream *s, bool on)
@@ -440,9 +278,9 @@ void stream_view(struct stream *s, struct stream_view *out)
 	out->in_flight = s->in_flight;
 	if (s->in_flight)
 		out->busy_ns += clock_ns() - s->busy_from;
-	out->cursor = s->next_acquire % n;
-	out->issued = s->next_issue % n;
-	for (uint64_t i = s->next_acquire; i < s->next_issue; i++)
-		out->ahead += s->entries[i % n].state == READY;
+	out->cursor = s->cursor % n;
+	out->issued = s->walk % n;
+	for (size_t i = 0; i < LOADS; i++)
+		out->ahead += s->loads[i].state == LOAD_READY && !s->loads[i].leased && !s->loads[i].dead;
 	pthread_mutex_unlock(&s->lock);
 }

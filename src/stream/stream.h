@@ -52,7 +52,7 @@ struct lease {
 	uint32_t slot;		   /* private */
 };
 
-/* The smallest and a comfortable ring for these chunks. */
+/* The smallest ring for these chunks. */
 size_t stream_ring_min(const struct schedule *s);
 /* Bytes that a resident chunk takes with its alignment. */
 size_t stream_resident_bytes(const struct chunk *c);
@@ -60,11 +60,19 @@ size_t stream_resident_bytes(const struct chunk *c);
 int stream_open(struct stream **out, const struct stream_config *cfg, struct err *e);
 void stream_close(struct stream *s); /* waits for reads in flight; NULL is fine */
 
-/* Wait for chunk `index`, which must be the one after the last acquired (cyclic), or any after
- * stream_rewind. At most two leases are held at once. Returns -1 with ERR_IO on a read error, with
- * ERR_CANCELLED while interrupted. */
+/* A pass begins that will acquire the chunks 0..end-1 (end < n: without the head): those behind are
+ * not read for it. What the ring holds of the pass stays. */
+void stream_begin(struct stream *s, size_t end);
+
+/* Wait for chunk `index`: best the one after the last acquired (cyclic), for it is on its way; any other
+ * drops what the ring holds in between. At most two leases are held at once. Returns -1 with ERR_IO on
+ * a read error (the next acquire tries again), with ERR_CANCELLED while interrupted. */
 int stream_acquire(struct stream *s, size_t index, struct lease *out, struct err *e);
 void stream_release(struct stream *s, struct lease *l); /* records a compute event on a device */
+
+/* The first byte of a chunk that is resident in host memory and loaded, on a host_memory backend; else
+ * NULL. Valid until stream_close. */
+const void *stream_peek(struct stream *s, size_t index);
 
 /* Experts (numbers of schedule.expert_chunks). want: they will be acquired in this order, soon; their
  * reads go before the schedule's. guess: perhaps; read when nothing else waits, into room that no
@@ -75,10 +83,18 @@ void stream_guess(struct stream *s, const uint32_t *chunks, size_t n);
 int stream_acquire_expert(struct stream *s, uint32_t chunk, struct lease *out, struct err *e);
 
 /* After a cancelled pass: the next acquire is chunk 0 again. What is in the ring and still useful
- * stays; reads in flight are drained or reused. */
+ * stays; nothing waits for reads in flight. */
 void stream_rewind(struct stream *s);
 
-/* Urgent read beside the schedule (embedding rows) into host memory; waits. */
+/* Urgent reads beside the schedule (embedding rows, small weights) into host memory; many at once, before
+ * the schedule's; waits. */
+struct stream_piece {
+	uint32_t file;
+	uint64_t offset;
+	size_t bytes;
+	void *dst;
+};
+int stream_read_many(struct stream *s, const struct stream_piece *p, size_t n, struct err *e);
 int stream_read(struct stream *s, uint32_t file, uint64_t offset, size_t bytes, void *dst,
 	struct err *e);
 

@@ -1,0 +1,118 @@
+/* The parts of a stream. Private to stream/.
+ *
+ * walker.c: the reader thread, which chooses what is read next and takes what has come.
+ * stream.c: what the engine calls. urgent.c: reads beside the schedule. ring.c: room. */
+#ifndef AIRLCHAT_STREAM_STREAM_PRIVATE_H
+#define AIRLCHAT_STREAM_STREAM_PRIVATE_H
+
+#include <pthread.h>
+
+#include "stream/ring.h"
+#include "stream/stream.h"
+
+#define PIECE ((size_t)1 << 20) /* one request reads at most this */
+#define LOADS (RING_BLOCKS + 64) /* loads at once; a block of the ring needs one each */
+#define URGENTS 256 /* urgent reads at once */
+#define BOUNCE ((size_t)1 << 20)
+#define NO_LOAD UINT32_MAX
+#define NOWHERE UINT64_MAX
+
+enum load_state { LOAD_FREE, LOAD_READING, LOAD_READY, LOAD_FAILED };
+
+/* A chunk's bytes on their way from disk, and in the ring until they are released. */
+struct load {
+	enum load_state state;
+	bool dead;	  /* nobody wants it any more: its room comes back when the last request does */
+	bool leased;
+	uint32_t chunk;	  /* of the schedule */
+	uint64_t block;	  /* of the ring; NOWHERE: the chunk has memory of its own */
+	char *memory;
+	size_t asked, span; /* bytes that requests were made for, of all */
+	unsigned pending;   /* requests in flight */
+	unsigned tries;
+	int error;	    /* errno, or FILE_ENDED */
+	uint32_t bad_file;
+	uint64_t bad_offset;
+	uint32_t next; /* free list */
+};
+
+#define FILE_ENDED (-1) /* the file is shorter than when it was opened */
+
+enum chunk_state { ABSENT, COMING /* has a load */, HERE /* in memory of its own */ };
+
+struct entry { /* one chunk of the schedule */
+	uint8_t state, tier;
+	bool fresh; /* read since it was last acquired */
+	uint32_t load;
+	char *memory; /* of its own, or NULL */
+	int64_t issued, in_ram;
+};
+
+/* A read that the engine waits for. The memory is the stream's bounce buffer. */
+struct urgent {
+	struct read_req req;
+	uint64_t needed_end; /* in the file: a short read that reaches it is complete */
+	const char *from;    /* in the bounce buffer: what is wanted, its size and where it goes */
+	size_t bytes;
+	char *to;
+	unsigned tries;
+	int error;
+};
+
+struct stream {
+	struct stream_config c;
+	pthread_t thread;
+	bool started;
+	pthread_mutex_t lock;	/* guards everything below */
+	pthread_cond_t changed; /* for the engine: a chunk or an urgent read is done */
+	struct entry *entries;	/* [n] */
+	char *arena;		/* of the chunks that stay in host memory */
+	size_t arena_bytes;
+	char *ring_memory;
+	struct ring ring;
+	struct load *loads; /* [LOADS] */
+	uint32_t free_load;
+	uint32_t partial; /* the load whose requests are not all made yet, or NO_LOAD */
+
+	/* The order of a pass is 0..end-1, then 0 again. The reader is at `walk`, the engine at
+	 * `cursor`; wrapped: the reader is one pass ahead. */
+	size_t end, cursor, walk;
+	bool wrapped;
+	size_t resident_walk; /* where the search for resident chunks to load in idle time goes on */
+
+	struct urgent *urgents; /* [n_urgents], of which n_asked were submitted and n_left not done */
+	size_t n_urgents, n_asked, n_left;
+	char *bounce;
+
+	size_t in_flight; /* requests */
+	bool quit, interrupted;
+	int64_t busy_from;
+	struct stream_view view;
+};
+
+size_t span_bytes(const struct extent *x); /* with what alignment adds */
+uint64_t span_start(const struct extent *x);
+
+/* walker.c; the lock is held */
+void *walker_main(void *stream);
+void walker_wake(struct stream *s);
+/* The next chunk that the engine acquires is `index`. What the ring holds of those behind it stays,
+ * unless `afresh`. */
+void walker_seek(struct stream *s, size_t index, bool afresh);
+void walker_end(struct stream *s, size_t end); /* the pass uses chunks 0..end-1 */
+void load_drop(struct stream *s, struct load *l);
+/* What a completed request means: 0 done, 1 submit it again as changed, else an errno or FILE_ENDED. */
+int request_verdict(struct read_req *r, uint64_t needed_end, unsigned *tries);
+void count_in_flight(struct stream *s, int d);
+
+/* urgent.c */
+void urgent_issue(struct stream *s);
+void urgent_done(struct stream *s, struct read_req *r);
+
+int read_failed(const struct stream *s, uint32_t file, uint64_t offset, int error, struct err *e);
+
+/* Tags of requests: what they belong to. */
+#define TAG_URGENT ((uint64_t)1 << 63)
+#define TAG_SCALE ((uint64_t)1 << 62) /* the second extent */
+
+#endif

@@ -1,0 +1,274 @@
+/* The reader thread: chooses what is read next, and takes what has come. The lock of the stream is held
+ * except while it waits for reads. */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "stream/stream_private.h"
+
+#define FAILURE 1000 /* a failed read weighs as much as so many that were interrupted or put off */
+#define PATIENCE (4 * FAILURE - 1)
+#define IDLE_READS 8 /* requests for resident chunks while the ring is full */
+
+uint64_t span_start(const struct extent *x)
+{
+	return mem_align_down(x->offset, MEM_PAGE);
+}
+
+size_t span_bytes(const struct extent *x)
+{
+	return x->bytes ? (size_t)(mem_align_up(x->offset + x->bytes, MEM_PAGE) - span_start(x)) : 0;
+}
+
+void walker_wake(struct stream *s)
+{
+	s->c.reader->ops->wake(s->c.reader);
+}
+
+void count_in_flight(struct stream *s, int d)
+{
+	if (s->in_flight == 0 && d > 0)
+		s->busy_from = clock_ns();
+	s->in_flight = (size_t)((int64_t)s->in_flight + d);
+	if (s->in_flight == 0 && d < 0)
+		s->view.busy_ns += clock_ns() - s->busy_from;
+}
+
+static bool submit(struct stream *s, const struct read_req *req)
+{
+	if (!s->c.reader->ops->submit(s->c.reader, req))
+		return false;
+	count_in_flight(s, 1);
+	return true;
+}
+
+/* --- loads ----------------------------------------------------------------------------------------- */
+
+static void load_free(struct stream *s, struct load *l)
+{
+	if (l->block != NOWHERE)
+		ring_release(&s->ring, l->block);
+	l->state = LOAD_FREE;
+	l->next = s->free_load;
+	s->free_load = (uint32_t)(l - s->loads);
+}
+
+void load_drop(struct stream *s, struct load *l)
+{
+	struct entry *en = &s->entries[l->chunk];
+	en->state = ABSENT;
+	en->load = NO_LOAD;
+	if (s->partial == (uint32_t)(l - s->loads))
+		s->partial = NO_LOAD;
+	l->dead = true;
+	if (!l->pending)
+		load_free(s, l);
+}
+
+/* A load for the chunk, in its own memory or in the ring; false when there is no room now. */
+static bool load_start(struct stream *s, size_t index)
+{
+	const struct chunk *c = &s->c.schedule->chunks[index];
+	struct entry *en = &s->entries[index];
+	struct load *l = &s->loads[s->free_load];
+	size_t start = 0, span = span_bytes(&c->data) + span_bytes(&c->scale);
+	uint64_t block = NOWHERE;
+	if (s->free_load == NO_LOAD)
+		return false;
+	if (!en->memory && !ring_take(&s->ring, span, &block, &start))
+		return false;
+	s->free_load = l->next;
+	*l = (struct load){.state = LOAD_READING, .chunk = (uint32_t)index, .block = block,
+		.memory = en->memory ? en->memory : s->ring_memory + start, .span = span};
+	en->state = COMING;
+	en->issued = clock_ns();
+	en->load = s->partial = (uint32_t)(l - s->loads);
+	return true;
+}
+
+/* Make the requests of the load that is under way; false when the reader takes no more. */
+static bool load_ask(struct stream *s)
+{
+	struct load *l = &s->loads[s->partial];
+	const struct chunk *c = &s->c.schedule->chunks[l->chunk];
+	const size_t data = span_bytes(&c->data);
+	while (l->asked < l->span) {
+		bool scale = l->asked >= data;
+		const struct extent *x = scale ? &c->scale : &c->data;
+		size_t at = scale ? l->asked - data : l->asked, left = (scale ? l->span : data) - l->asked;
+		const struct read_req req = {.file = x->file, .offset = span_start(x) + at,
+			.bytes = left < PIECE ? left : PIECE, .dst = l->memory + l->asked,
+			.tag = s->partial | (scale ? TAG_SCALE : 0)};
+		if (!submit(s, &req))
+			return false;
+		l->asked += req.bytes;
+		l->pending++;
+	}
+	s->partial = NO_LOAD;
+	return true;
+}
+
+/* --- what to read next ----------------------------------------------------------------------------- */
+
+/* May the reader go on to the chunk at `walk`? Chunks that may still be leased are not asked for
+ * again. */
+static bool may_walk(struct stream *s)
+{
+	if (!s->wrapped && s->walk >= s->end) {
+		s->wrapped = true;
+		s->walk = 0;
+	}
+	return !s->wrapped || s->walk + 2 < s->cursor;
+}
+
+/* While the ring is full and the disk idle: chunks further on that will stay. */
+static bool idle_start(struct stream *s)
+{
+	const size_t n = s->c.schedule->n;
+	if (s->in_flight >= IDLE_READS)
+		return false;
+	for (; s->resident_walk < n; s->resident_walk++) {
+		struct entry *en = &s->entries[s->resident_walk];
+		if (en->memory && en->state == ABSENT)
+			return load_start(s, s->resident_walk);
+	}
+	return false;
+}
+
+static void issue(struct stream *s)
+{
+	urgent_issue(s);
+	if (s->n_asked < s->n_urgents)
+		return; /* the reader is full, and what is left is urgent */
+	while (true) {
+		if (s->partial != NO_LOAD && !load_ask(s))
+			return;
+		if (may_walk(s)) {
+			if (s->entries[s->walk].state == ABSENT && !load_start(s, s->walk)) {
+				if (!idle_start(s))
+					return;
+				continue;
+			}
+			s->walk++;
+		} else if (!idle_start(s)) {
+			return;
+		}
+	}
+}
+
+/* Drop what the ring holds of the chunks from..to-1. */
+static void drop_range(struct stream *s, size_t from, size_t to)
+{
+	for (size_t i = from; i < to; i++) {
+		struct entry *en = &s->entries[i];
+		struct load *l = en->state == COMING ? &s->loads[en->load] : NULL;
+		if (l && !l->leased && (!en->memory || l->state == LOAD_FAILED))
+			load_drop(s, l);
+	}
+}
+
+void walker_seek(struct stream *s, size_t index, bool afresh)
+{
+	if (s->wrapped && index == 0 && !afresh) { /* what was read for the new pass stays */
+		drop_range(s, s->cursor, s->end);
+	} else if (!s->wrapped && index >= s->cursor && index <= s->walk && !afresh) {
+		drop_range(s, s->cursor, index);
+	} else {
+		drop_range(s, 0, s->c.schedule->n);
+		s->walk = index;
+	}
+	s->wrapped = false;
+	s->cursor = index;
+}
+
+void walker_end(struct stream *s, size_t end)
+{
+	if (s->walk > end) {
+		drop_range(s, end, s->walk);
+		s->walk = end;
+	}
+	s->end = end;
+}
+
+/* --- what has come --------------------------------------------------------------------------------- */
+
+int request_verdict(struct read_req *r, uint64_t needed_end, unsigned *tries)
+{
+	if (r->result < 0) {
+		*tries += r->result == -EINTR || r->result == -EAGAIN ? 1 : FAILURE;
+		return *tries <= PATIENCE ? 1 : -r->result;
+	}
+	size_t got = (size_t)r->result;
+	if (got >= r->bytes || r->offset + got >= needed_end)
+		return 0;
+	if (got == 0)
+		return FILE_ENDED;
+	got = got / MEM_PAGE * MEM_PAGE; /* go on at an aligned place */
+	if (got == 0 && (*tries += FAILURE) > PATIENCE)
+		return FILE_ENDED;
+	r->offset += got;
+	r->bytes -= got;
+	r->dst = (char *)r->dst + got;
+	return 1;
+}
+
+static void load_done(struct stream *s, struct load *l)
+{
+	struct entry *en = &s->entries[l->chunk];
+	if (l->dead) {
+		load_free(s, l);
+		return;
+	}
+	l->state = l->error ? LOAD_FAILED : LOAD_READY;
+	en->in_ram = clock_ns();
+	en->fresh = true;
+	if (en->memory && !l->error) {
+		s->view.resident_loaded += s->c.schedule->chunks[l->chunk].bytes;
+		load_drop(s, l);
+		en->state = HERE;
+	}
+	pthread_cond_broadcast(&s->changed);
+}
+
+static void chunk_request_done(struct stream *s, struct read_req *r)
+{
+	struct load *l = &s->loads[(uint32_t)r->tag];
+	const struct chunk *c = &s->c.schedule->chunks[l->chunk];
+	const struct extent *x = r->tag & TAG_SCALE ? &c->scale : &c->data;
+	s->view.bytes_read += r->result > 0 ? (uint64_t)r->result : 0;
+	s->view.reads++;
+	int verdict = request_verdict(r, x->offset + x->bytes, &l->tries);
+	if (verdict == 1 && !l->dead && submit(s, r))
+		return;
+	if (verdict != 0 && !l->error) {
+		l->error = verdict == 1 ? EIO : verdict;
+		l->bad_file = r->file;
+		l->bad_offset = r->offset + (r->result > 0 ? (uint64_t)r->result : 0);
+	}
+	l->pending--;
+	if (!l->pending && (l->asked == l->span || l->dead))
+		load_done(s, l);
+}
+
+void *walker_main(void *arg)
+{
+	struct stream *s = arg;
+	struct read_req done[32];
+	pthread_mutex_lock(&s->lock);
+	while (!s->quit || s->in_flight) {
+		if (!s->quit)
+			issue(s);
+		pthread_mutex_unlock(&s->lock);
+		size_t n = s->c.reader->ops->reap(s->c.reader, done, sizeof(done) / sizeof(*done), true);
+		pthread_mutex_lock(&s->lock);
+		for (size_t i = 0; i < n; i++) {
+			count_in_flight(s, -1);
+			if (done[i].tag & TAG_URGENT)
+				urgent_done(s, &done[i]);
+			else
+				chunk_request_done(s, &done[i]);
+		}
+	}
+	pthread_mutex_unlock(&s->lock);
+	return NULL;
+}
