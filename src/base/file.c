@@ -191,6 +191,7 @@ char *path_user_dir(enum user_dir which, bool make, struct err *e)
 		[USER_CONFIG] = {"XDG_CONFIG_HOME", ".config"},
 		[USER_DATA] = {"XDG_DATA_HOME", ".local/share"},
 		[USER_STATE] = {"XDG_STATE_HOME", ".local/state"},
+		[USER_CACHE] = {"XDG_CACHE_HOME", ".cache"},
 	};
 	const char *xdg = getenv(where[which].env), *home = getenv("HOME");
 	struct buf b = BUF_INIT;

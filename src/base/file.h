@@ -33,7 +33,7 @@ char *path_join(const char *dir, const char *name);
  * parts, no NUL, not longer than 255 bytes a part. */
 bool path_is_inside(const char *name);
 
-enum user_dir { USER_CONFIG, USER_DATA, USER_STATE };
+enum user_dir { USER_CONFIG, USER_DATA, USER_STATE, USER_CACHE };
 
 /* "$XDG_..._HOME/airlchat" or its default under $HOME, made with mode 0700 when `make` is set.
  * NULL with e set when there is no home or it can't be made. free(). */

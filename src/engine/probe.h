@@ -1,0 +1,37 @@
+/* What this machine can do, measured: how fast the drive reads the model's files, and how long the
+ * kernels take for the model's matrices. For predictions, gauges and bench; nothing of the model is
+ * computed. Results of the drive are kept per device in the user's cache folder. */
+#ifndef AIRLCHAT_ENGINE_PROBE_H
+#define AIRLCHAT_ENGINE_PROBE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backend/backend.h"
+#include "base/err.h"
+#include "model/model.h"
+#include "store/checkpoint.h"
+
+struct probe_disk {
+	double bytes_per_s; /* many reads in flight; negative: not known */
+	double latency_s;   /* of one small read alone; negative: not known */
+	int64_t age_s;	    /* 0: measured now; else the age of what the cache had */
+	char reader[32];    /* "uring+direct" */
+};
+
+/* Read the file that holds most of the model's bytes, directly, for about `seconds`. -1 with a sentence when its
+ * data are not there (sparse), too small to tell, or not readable; *out is then "not known". */
+int probe_disk(struct probe_disk *out, const struct checkpoint *c, const char *reader, double seconds,
+	struct err *e);
+/* The last result for the device that holds the model, if one was kept; false if not. */
+bool probe_disk_cached(struct probe_disk *out, const struct checkpoint *c);
+void probe_disk_keep(const struct probe_disk *d, const struct checkpoint *c); /* failure is no harm */
+
+/* Seconds that the products of one row take in one pass, chunk by chunk: chunk_s is
+ * [schedule.n]. as: compute as if all matrices had this dtype (DTYPE_UNKNOWN: as they are). Returns
+ * the sum over the chunks, plus *rest_s: what the other operations take with ctx cells in use. Negative:
+ * not known (no memory, a device of another kind, a row that the dtype can't hold). */
+double probe_compute(struct backend *b, const struct model *m, const struct schedule *s, enum dtype as,
+	uint32_t ctx, double *chunk_s, double *rest_s);
+
+#endif
