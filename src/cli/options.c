@@ -255,7 +255,7 @@ void options_help(void)
 {
 	puts("usage: airlchat [OPTIONS] MODEL            chat on the screen\n"
 	     "       airlchat [OPTIONS] MODEL -p TEXT    one answer on stdout\n"
-	     "       airlchat plan MODEL                 what would stay in memory; runs nothing\n"
+	     "       airlchat plan MODEL                 what would stay in memory, and what a token would take\n"
 	     "       airlchat tokenize MODEL             JSON lines: {\"text\"} -> {\"ids\"}, {\"ids\"} -> {\"text\"}\n"
 	     "       airlchat render MODEL               JSON lines: {\"messages\", ...} -> {\"text\"}\n"
 	     "       airlchat logits MODEL               JSON lines: {\"tokens\"} -> {\"logits\"}\n"

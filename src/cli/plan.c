@@ -1,19 +1,104 @@
-/* airlchat plan: what would stay in memory under the budgets. Reads headers only. */
+/* airlchat plan: what would stay in memory under the budgets, and what a token would then take on this
+ * machine. Reads headers, and weights only to time the disk. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/json.h"
 #include "cli/commands.h"
-#include "engine/plan.h"
+#include "engine/predict.h"
+#include "engine/probe.h"
 #include "stream/stream.h"
 
 static const double mib = 1048576.0;
 
-static void print_json(const struct model *m, const struct plan *p)
+#define OPTIONS 4
+#define PROBE_S 0.3 /* for the disk */
+
+struct speed { /* this machine, measured */
+	struct probe_disk disk;
+	double *weight_s; /* NULL: not known */
+	double compute_s;
+	struct predicted now;
+	struct predict_option options[OPTIONS];
+	size_t n_options;
+};
+
+static void measure(struct speed *v, const struct options *o, struct backend *b, const struct checkpoint *ck,
+	const struct model *m, const struct plan *p)
+{
+	struct err ignored = ERR_INIT;
+	if (probe_disk(&v->disk, ck, o->reader, PROBE_S, &ignored) == 0)
+		probe_disk_keep(&v->disk, ck);
+	else
+		probe_disk_cached(&v->disk, ck);
+	v->weight_s = calloc(m->n_weights, sizeof(*v->weight_s));
+	v->compute_s = v->weight_s ? probe_compute(b, m, &p->schedule, DTYPE_UNKNOWN, 64, v->weight_s)
+				   : -1;
+	const struct predict_rates r = {.disk_bytes_per_s = v->disk.bytes_per_s, .latency_s = v->disk.latency_s,
+		.weight_s = v->compute_s < 0 ? NULL : v->weight_s, .compute_s = -1};
+	predict_token(&v->now, p, m, &r);
+	uint64_t most = plan_free_ram() + plan_process_ram();
+	v->n_options = predict_budgets(v->options, OPTIONS, p, m, &r, most - most / 10);
+}
+
+static void put_number(const char *name, double v)
+{
+	if (v >= 0)
+		printf(", \"%s\": %.6g", name, v);
+	else
+		printf(", \"%s\": null", name);
+}
+
+static void print_speed_json(const struct speed *v)
+{
+	put_number("disk_gb_per_s", v->disk.bytes_per_s / 1e9);
+	if (v->disk.bytes_per_s > 0)
+		printf(", \"disk_measured_s_ago\": %lld", (long long)v->disk.age_s);
+	else
+		printf(", \"disk_measured_s_ago\": null");
+	put_number("disk_s_per_token", v->now.disk_s);
+	put_number("compute_s_per_token", v->now.compute_s);
+	put_number("floor_s_per_token", v->now.floor_s);
+	put_number("predicted_s_per_token", v->now.token_s);
+	printf(", \"options\": [");
+	for (size_t i = 0; i < v->n_options; i++)
+		printf("%s{\"change\": \"%s\", \"predicted_s_per_token\": %.6g}", i ? ", " : "",
+			v->options[i].change, v->options[i].token_s);
+	printf("]");
+}
+
+static const char *seconds(char out[16], double s)
+{
+	if (s < 0)
+		snprintf(out, 16, "-");
+	else
+		snprintf(out, 16, s < 0.1 ? "%.4f" : s < 10 ? "%.3f" : "%.1f", s);
+	return out;
+}
+
+static void print_speed(const struct speed *v)
+{
+	char a[16], b[16];
+	if (v->disk.bytes_per_s < 0)
+		printf("  disk                         - GB/s  not measured\n");
+	else if (v->disk.age_s == 0)
+		printf("  disk                %10.2f GB/s  measured now, %s\n", v->disk.bytes_per_s / 1e9, v->disk.reader);
+	else
+		printf("  disk                %10.2f GB/s  measured %.1f h ago\n", v->disk.bytes_per_s / 1e9,
+			(double)v->disk.age_s / 3600);
+	printf("  floor               %10s s/token  the longer of disk %s and compute %s\n",
+		seconds((char[16]){0}, v->now.floor_s), seconds(a, v->now.disk_s), seconds(b, v->now.compute_s));
+	printf("  predicted           %10s s/token\n", seconds(a, v->now.token_s));
+	for (size_t i = 0; i < v->n_options; i++)
+		printf("  with %-14s %10s s/token\n", v->options[i].change, seconds(a, v->options[i].token_s));
+}
+
+static void print_json(const struct model *m, const struct plan *p, const struct speed *v)
 {
 	printf("{\"min_ram_bytes\": %llu, \"ram_bytes\": %llu, \"resident_bytes\": %llu, \"streamed_bytes\": %llu, "
 	       "\"kv_bytes\": %llu, \"ring_bytes\": %llu, \"activation_bytes\": %llu, \"base_bytes\": %llu, "
 	       "\"backend_bytes\": %llu, \"norm_bytes\": %llu, \"weight_bytes\": %llu, \"ctx\": %u, "
-	       "\"prefill_rows\": %u, \"chunk_bytes\": %llu, \"chunks\": %zu, \"layers\": %u, \"kv_type\": \"%s\"}\n",
+	       "\"prefill_rows\": %u, \"chunk_bytes\": %llu, \"chunks\": %zu, \"layers\": %u, \"kv_type\": \"%s\"",
 		(unsigned long long)p->min_ram_bytes, (unsigned long long)p->ram_bytes,
 		(unsigned long long)p->resident_bytes, (unsigned long long)p->streamed_bytes,
 		(unsigned long long)p->kv_bytes, (unsigned long long)p->ring_bytes,
@@ -21,6 +106,8 @@ static void print_json(const struct model *m, const struct plan *p)
 		(unsigned long long)p->backend_bytes, (unsigned long long)p->small_bytes,
 		(unsigned long long)m->bytes, p->ctx, p->prefill_rows, (unsigned long long)p->chunk_bytes,
 		p->schedule.n, m->n_layers, dtype_info(p->kv_type)->name);
+	print_speed_json(v);
+	puts("}");
 }
 
 static void print_table(const struct model *m, const struct plan *p)
@@ -47,17 +134,24 @@ int cmd_plan(const struct options *o, struct backend *b)
 	struct checkpoint *ck = NULL;
 	struct model *m = NULL;
 	struct plan plan = {0};
+	struct speed speed = {0};
 	const struct plan_request r = {.ram = o->ram, .backend = b->overhead, .host_memory = b->host_memory,
 		.ctx = o->ctx, .prefill_rows = o->prefill_rows, .kv_type = o->kv_type,
 		.chunk_bytes = o->chunk_size};
 	int status = 0;
 	if (checkpoint_open(&ck, o->model, 0, &e) < 0 || model_open(&m, ck, &e) < 0 ||
-		plan_make(&plan, m, &r, &e) < 0)
+		plan_make(&plan, m, &r, &e) < 0) {
 		status = report(&e);
-	else if (o->json)
-		print_json(m, &plan);
-	else
-		print_table(m, &plan);
+	} else {
+		measure(&speed, o, b, ck, m, &plan);
+		if (o->json) {
+			print_json(m, &plan, &speed);
+		} else {
+			print_table(m, &plan);
+			print_speed(&speed);
+		}
+	}
+	free(speed.weight_s);
 	plan_clear(&plan);
 	model_close(m);
 	checkpoint_close(ck);

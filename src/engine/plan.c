@@ -208,6 +208,9 @@ int plan_make(struct plan *p, const struct model *m, const struct plan_request *
 			(unsigned long long)(p->ram_bytes / MIB),
 			(unsigned long long)(p->min_ram_bytes / MIB),
 			(unsigned long long)((p->kv_bytes + MIB - 1) / MIB), p->ctx);
+	p->request = *r;
+	p->request.ctx = p->ctx;
+	p->request.base = p->base_bytes - BASE_GROWTH;
 	uint64_t room = p->ram_bytes - fixed_bytes(p);
 	if (choose_chunks(p, m, room, r->chunk_bytes, e) < 0)
 		goto fail;

@@ -43,6 +43,7 @@ struct plan {
 	uint64_t chunk_bytes;
 	uint32_t ctx, prefill_rows, logits_rows;
 	enum dtype kv_type;
+	struct plan_request request; /* makes the same plan again, also later in the same process */
 	struct schedule schedule;
 	uint8_t *tiers;	 /* [schedule.n] enum tier of stream/stream.h */
 	uint8_t *layers; /* [n_layers + 1] percent of the streamed weights' bytes that are resident */

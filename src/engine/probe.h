@@ -27,11 +27,11 @@ int probe_disk(struct probe_disk *out, const struct checkpoint *c, const char *r
 bool probe_disk_cached(struct probe_disk *out, const struct checkpoint *c);
 void probe_disk_keep(const struct probe_disk *d, const struct checkpoint *c); /* failure is no harm */
 
-/* Seconds that the products of one row take in one pass, chunk by chunk: chunk_s is
- * [schedule.n]. as: compute as if all matrices had this dtype (DTYPE_UNKNOWN: as they are). Returns
- * the sum over the chunks, plus *rest_s: what the other operations take with ctx cells in use. Negative:
- * not known (no memory, a device of another kind, a row that the dtype can't hold). */
+/* Seconds that computing one pass of one row takes with ctx cells in use, and weight_s: [m.n_weights]
+ * of each weight's part, or NULL. One layer and the head are timed, on memory without a model in it.
+ * as: as if all matrices had this dtype (DTYPE_UNKNOWN: as they are). Negative: not known (no memory,
+ * a device of another kind, experts, a matrix that can't have the dtype). */
 double probe_compute(struct backend *b, const struct model *m, const struct schedule *s, enum dtype as,
-	uint32_t ctx, double *chunk_s, double *rest_s);
+	uint32_t ctx, double *weight_s);
 
 #endif

@@ -7,43 +7,51 @@
 #include "base/mem.h"
 #include "engine/probe.h"
 
-#define SCRATCH ((size_t)24 << 20) /* weights to walk through: more than the caches next to a core */
-#define SHAPES 24		   /* different shapes that are timed; the rest by bytes */
-#define SHAPE_NS 8000000	   /* time for each */
-#define REPEATS 5		   /* timings of which the median counts */
-
-struct shape {
-	enum dtype dtype;
-	uint32_t k, rows;
-	const struct weight *weight;
-	double seconds;
-};
+#define SCRATCH ((size_t)64 << 20) /* weights to walk through: more than the caches */
+#define LAYER_NS 12000000	    /* time for one measurement of a layer */
+#define REPEATS 5		    /* measurements of which the median counts */
 
 struct bench {
 	struct backend *b;
-	char *w;	/* device, SCRATCH */
+	const struct model *m;
+	enum dtype as;
+	uint32_t ctx;
+	char *w;	/* device, w_bytes */
 	float *x, *y;	/* device */
 	char *scales;	/* device */
-	size_t w_bytes, scale_bytes, x_bytes, y_bytes;
-	struct event *event;
+	char *cache;	/* device: keys and values of ctx + 1 cells */
+	uint32_t *cells; /* device */
+	struct attn_row *row; /* device */
+	size_t w_bytes, scale_bytes, x_bytes, y_bytes, cache_bytes, cells_bytes, at;
 };
 
-static int bench_open(struct bench *t, struct backend *b, const struct model *m, size_t max_bytes,
-	size_t max_rows)
+static int bench_open(struct bench *t, size_t max_bytes, size_t max_rows)
 {
+	struct backend *b = t->b;
+	const struct model *m = t->m;
 	size_t wide = m->ffn > m->hidden ? m->ffn : m->hidden, q = (size_t)m->heads * m->head_dim;
 	wide = wide > q ? wide : q;
-	*t = (struct bench){.b = b, .x_bytes = wide * 4, .y_bytes = 4 * (wide + max_rows),
-		.w_bytes = SCRATCH + max_bytes, .scale_bytes = max_bytes + MEM_PAGE};
+	t->x_bytes = wide * 4;
+	t->y_bytes = 4 * (wide + max_rows);
+	t->w_bytes = SCRATCH + max_bytes;
+	t->scale_bytes = max_bytes + MEM_PAGE; /* a scale a byte of weights is more than any format has */
+	t->cache_bytes = ((size_t)t->ctx + 1) * m->kv_heads * m->head_dim * 2;
+	t->cells_bytes = (size_t)t->ctx * sizeof(uint32_t);
 	t->w = b->ops->alloc(b, t->w_bytes);
 	t->x = b->ops->alloc(b, t->x_bytes);
 	t->y = b->ops->alloc(b, t->y_bytes);
 	t->scales = b->ops->alloc(b, t->scale_bytes);
-	t->event = b->ops->event_new(b);
-	if (!t->w || !t->x || !t->y || !t->scales || !t->event)
+	t->cache = b->ops->alloc(b, 2 * t->cache_bytes);
+	t->cells = b->ops->alloc(b, t->cells_bytes);
+	t->row = b->ops->alloc(b, sizeof(*t->row));
+	if (!t->w || !t->x || !t->y || !t->scales || !t->cache || !t->cells || !t->row)
 		return -1;
 	memset(t->w, 0x11, t->w_bytes); /* touch it; a number of every format, not tiny */
 	memset(t->scales, 0x11, t->scale_bytes);
+	memset(t->cache, 0, 2 * t->cache_bytes);
+	*t->row = (struct attn_row){.count = t->ctx};
+	for (uint32_t i = 0; i < t->ctx; i++)
+		t->cells[i] = i;
 	for (size_t i = 0; i < wide; i++)
 		t->x[i] = (float)(i % 7) - 3.0f;
 	return 0;
@@ -56,8 +64,9 @@ static void bench_close(struct bench *t)
 	b->ops->free(b, t->x, t->x_bytes);
 	b->ops->free(b, t->y, t->y_bytes);
 	b->ops->free(b, t->scales, t->scale_bytes);
-	if (t->event)
-		b->ops->event_free(b, t->event);
+	b->ops->free(b, t->cache, 2 * t->cache_bytes);
+	b->ops->free(b, t->cells, t->cells_bytes);
+	b->ops->free(b, t->row, sizeof(*t->row));
 }
 
 static int by_size(const void *a, const void *b)
@@ -66,87 +75,111 @@ static int by_size(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Walks through the scratch, so that weights come from memory as they do behind a reader. */
-static void time_shape(struct bench *t, struct shape *s)
+static uint64_t chunk_bytes(const struct bench *t, const struct chunk *c)
 {
-	size_t bytes = (size_t)dtype_bytes(s->dtype, s->k) * s->rows, at = 0;
-	double v[REPEATS];
-	struct matmul mm = {.y = t->y, .ldy = s->rows, .x = t->x, .ldx = s->k, .dtype = s->dtype, .n = 1,
-		.k = s->k, .rows = s->rows};
-	if (s->weight && s->weight->has_scaling)
-		mm.scales = (struct scales){.how = &s->weight->scaling, .p = t->scales,
+	const struct weight *w = &t->m->weights[c->weight];
+	return dtype_bytes(t->as != DTYPE_UNKNOWN ? t->as : w->dtype, w->cols) * c->rows;
+}
+
+/* Walks through the scratch, so that weights come from memory as they do behind a reader. */
+static void multiply(struct bench *t, const struct chunk *c)
+{
+	const struct weight *w = &t->m->weights[c->weight];
+	struct matmul mm = {.y = t->y, .ldy = c->rows, .x = t->x, .ldx = w->cols, .w = t->w + t->at,
+		.dtype = t->as != DTYPE_UNKNOWN ? t->as : w->dtype, .n = 1, .k = w->cols, .rows = c->rows};
+	if (w->has_scaling && t->as == DTYPE_UNKNOWN)
+		mm.scales = (struct scales){.how = &w->scaling, .p = t->scales,
 			.nested = (const float *)(const void *)t->scales};
+	t->b->ops->matmul(t->b, &mm);
+	t->at += (size_t)chunk_bytes(t, c);
+	t->at = t->at < SCRATCH ? t->at : 0;
+}
+
+/* The operations between a layer's products, one by one. */
+static void between(struct bench *t, int step)
+{
+	struct backend *b = t->b;
+	const struct model *m = t->m;
+	const uint32_t kv = m->kv_heads * m->head_dim, q = m->heads * m->head_dim;
+	const struct head_map map = {.group = m->heads}, kv_map = {.group = m->kv_heads};
+	const struct norm norm = {.y = t->y, .x = t->x, .ld = m->hidden, .map = {.group = 1}, .n = 1,
+		.heads = 1, .dim = m->hidden, .w = t->x, .eps = 1e-5f};
+	const struct attention a = {.out = t->y, .ldo = q, .q = t->x, .ldq = q, .q_map = map, .k = t->cache,
+		.v = t->cache + t->cache_bytes, .kv_type = DTYPE_F16, .cells = t->cells, .rows = t->row, .n = 1,
+		.heads = m->heads, .kv_heads = m->kv_heads, .head_dim = m->head_dim, .max_count = t->ctx,
+		.scale = 1.0f / sqrtf((float)m->head_dim)};
+	const struct rope rope = {.x = t->y, .ldx = q, .map = map, .cos = t->x, .sin = t->x, .n = 1,
+		.heads = m->heads, .head_dim = m->head_dim, .rot = m->rope.rot, .style = m->rope.style};
+	switch (step) {
+	case 0:
+	case 4:
+		b->ops->norm(b, &norm);
+		break;
+	case 1:
+		b->ops->rope(b, &rope);
+		b->ops->kv_store(b, t->cache, DTYPE_F16, t->x, kv, kv_map, m->kv_heads, m->head_dim, t->cells, 1);
+		b->ops->kv_store(b, t->cache, DTYPE_F16, t->x, kv, kv_map, m->kv_heads, m->head_dim, t->cells, 1);
+		break;
+	case 2:
+		b->ops->attention(b, &a);
+		break;
+	case 5:
+		b->ops->act_mul(b, m->act, t->y, t->x, t->x, 1, m->ffn, m->ffn);
+		break;
+	default:
+		b->ops->add(b, t->y, t->x, 1.0f, 1, m->hidden, m->hidden);
+	}
+}
+
+#define BETWEEN 7
+
+/* Seconds of the chunks [from, to) of a layer in order, with what lies between them. */
+static double time_layer(struct bench *t, const struct schedule *s, size_t from, size_t to, bool head)
+{
+	double v[REPEATS];
 	for (int i = 0; i < REPEATS; i++) {
 		int64_t start = clock_ns(), now = start;
 		int calls = 0;
-		while (now - start < SHAPE_NS / REPEATS) {
-			mm.w = t->w + at;
-			t->b->ops->matmul(t->b, &mm);
-			at = at + bytes < SCRATCH ? at + bytes : 0;
+		while (now - start < LAYER_NS) {
+			int done = 0;
+			for (size_t c = from; c < to; c++) {
+				int due = head ? 1 : (int)((c - from + 1) * BETWEEN / (to - from));
+				for (; done < due; done++)
+					between(t, done);
+				multiply(t, &s->chunks[c]);
+			}
 			calls++;
 			now = clock_ns();
 		}
 		v[i] = (double)(now - start) / 1e9 / calls;
 	}
 	qsort(v, REPEATS, sizeof(*v), by_size);
-	s->seconds = v[REPEATS / 2];
+	return v[REPEATS / 2];
 }
 
-/* The operations between the products: norms, rotations, cache, attention over ctx cells. */
-static double time_rest(struct bench *t, const struct model *m, uint32_t ctx)
+/* A layer stands for all: their times differ as their bytes do. */
+static double time_pass(struct bench *t, const struct schedule *s, double *weight_s)
 {
-	struct backend *b = t->b;
-	const uint32_t kv = m->kv_heads * m->head_dim, q = m->heads * m->head_dim;
-	size_t cache_bytes = ((size_t)ctx + 1) * kv * 2, scratch = (size_t)ctx * 4 + sizeof(struct attn_row) + 64;
-	char *cache = b->ops->alloc(b, 2 * cache_bytes), *small = b->ops->alloc(b, scratch);
-	double v[REPEATS];
-	for (int i = 0; cache && small && i < REPEATS; i++) {
-		struct attn_row *row = (struct attn_row *)(void *)small;
-		uint32_t *cells = (uint32_t *)(void *)(row + 1);
-		memset(cache, 0, 2 * cache_bytes);
-		*row = (struct attn_row){.count = ctx};
-		for (uint32_t c = 0; c < ctx; c++)
-			cells[c] = c;
-		const struct head_map map = {.group = m->heads}, kv_map = {.group = m->kv_heads};
-		const struct attention a = {.out = t->y, .ldo = q, .q = t->x, .ldq = q, .q_map = map,
-			.k = cache, .v = cache + cache_bytes, .kv_type = DTYPE_F16, .cells = cells, .rows = row,
-			.n = 1, .heads = m->heads, .kv_heads = m->kv_heads, .head_dim = m->head_dim,
-			.max_count = ctx, .scale = 1.0f / sqrtf((float)m->head_dim)};
-		int64_t start = clock_ns();
-		for (int j = 0; j < 4; j++) {
-			b->ops->rmsnorm(b, t->y, t->x, t->x, 1, m->hidden, m->hidden, 1e-5f);
-			b->ops->kv_store(b, cache, DTYPE_F16, t->x, kv, kv_map, m->kv_heads, m->head_dim, cells, 1);
-			b->ops->kv_store(b, cache, DTYPE_F16, t->x, kv, kv_map, m->kv_heads, m->head_dim, cells, 1);
-			b->ops->attention(b, &a);
-			b->ops->add(b, t->y, t->x, 1.0f, 1, m->hidden, m->hidden);
-			b->ops->rmsnorm(b, t->y, t->x, t->x, 1, m->hidden, m->hidden, 1e-5f);
-			b->ops->act_mul(b, m->act, t->y, t->x, t->x, 1, m->ffn, m->ffn);
-			b->ops->add(b, t->y, t->x, 1.0f, 1, m->hidden, m->hidden);
-		}
-		v[i] = (double)(clock_ns() - start) / 4e9;
+	const uint32_t n = t->m->n_layers, middle = n / 2;
+	double per_byte[2] = {0, 0}, sum = 0;
+	for (int head = 0; head < 2; head++) {
+		uint32_t layer = head ? n : middle;
+		size_t from = 0, to;
+		while (from < s->n && s->chunks[from].layer != layer)
+			from++;
+		double bytes = 0;
+		for (to = from; to < s->n && s->chunks[to].layer == layer; to++)
+			bytes += (double)chunk_bytes(t, &s->chunks[to]);
+		if (to > from)
+			per_byte[head] = time_layer(t, s, from, to, head) / bytes;
 	}
-	bool known = cache && small;
-	b->ops->free(b, cache, 2 * cache_bytes);
-	b->ops->free(b, small, scratch);
-	if (!known)
-		return -1;
-	qsort(v, REPEATS, sizeof(*v), by_size);
-	return v[REPEATS / 2] * m->n_layers;
-}
-
-/* The time of a chunk: its shape's, measured once. Shapes beyond the table: by bytes of the first. */
-static double chunk_seconds(struct bench *t, struct shape *shapes, size_t *n, const struct shape *want)
-{
-	for (size_t i = 0; i < *n; i++)
-		if (shapes[i].dtype == want->dtype && shapes[i].k == want->k && shapes[i].rows == want->rows)
-			return shapes[i].seconds;
-	if (*n == SHAPES) {
-		double bytes = (double)dtype_bytes(want->dtype, want->k) * want->rows;
-		return shapes[0].seconds * bytes / ((double)dtype_bytes(shapes[0].dtype, shapes[0].k) * shapes[0].rows);
+	for (size_t i = 0; i < s->n; i++) {
+		double seconds = per_byte[s->chunks[i].layer == n] * (double)chunk_bytes(t, &s->chunks[i]);
+		if (weight_s)
+			weight_s[s->chunks[i].weight] += seconds;
+		sum += seconds;
 	}
-	shapes[*n] = *want;
-	time_shape(t, &shapes[*n]);
-	return shapes[(*n)++].seconds;
+	return sum;
 }
 
 /* The largest chunk; false if a row can't be held in dtype `as`. */
@@ -167,25 +200,17 @@ static bool measure_chunks(const struct model *m, const struct schedule *s, enum
 }
 
 double probe_compute(struct backend *b, const struct model *m, const struct schedule *s, enum dtype as,
-	uint32_t ctx, double *chunk_s, double *rest_s)
+	uint32_t ctx, double *weight_s)
 {
-	struct shape shapes[SHAPES];
-	struct bench t;
-	size_t n = 0, bytes, rows;
-	double sum = 0;
-	*rest_s = -1;
-	if (!b->host_memory || !measure_chunks(m, s, as, &bytes, &rows))
+	struct bench t = {.b = b, .m = m, .as = as, .ctx = ctx ? ctx : 1};
+	size_t bytes, rows;
+	double sum = -1;
+	if (!b->host_memory || s->n_expert_chunks || !measure_chunks(m, s, as, &bytes, &rows))
 		return -1;
-	if (bench_open(&t, b, m, bytes, rows) == 0) {
-		for (size_t i = 0; i < s->n; i++) {
-			const struct weight *w = &m->weights[s->chunks[i].weight];
-			const struct shape want = {.dtype = as != DTYPE_UNKNOWN ? as : w->dtype,
-				.k = w->cols, .rows = s->chunks[i].rows, .weight = as != DTYPE_UNKNOWN ? NULL : w};
-			chunk_s[i] = chunk_seconds(&t, shapes, &n, &want);
-			sum += chunk_s[i];
-		}
-		*rest_s = time_rest(&t, m, ctx ? ctx : 1);
-	}
+	for (size_t i = 0; weight_s && i < m->n_weights; i++)
+		weight_s[i] = 0;
+	if (bench_open(&t, bytes, rows) == 0)
+		sum = time_pass(&t, s, weight_s);
 	bench_close(&t);
-	return *rest_s < 0 ? -1 : sum + *rest_s;
+	return sum;
 }

@@ -1,0 +1,47 @@
+/* The time of a token, predicted from measured rates and the schedule: at least the longest of disk
+ * and compute (the floor); what one gets by walking through the schedule, the disk ahead of the engine
+ * as far as the ring lets it. The same model answers "what if". */
+#ifndef AIRLCHAT_ENGINE_PREDICT_H
+#define AIRLCHAT_ENGINE_PREDICT_H
+
+#include "engine/plan.h"
+
+/* Measured. What is negative is not known, and what needs it is not predicted. */
+struct predict_rates {
+	double disk_bytes_per_s;
+	double latency_s;	/* of a read alone; <= 0: none */
+	const double *weight_s; /* [m.n_weights] computing with all of a weight, one row. NULL: compute_s
+				 * is shared out by bytes */
+	double compute_s;	/* of all chunks */
+	double rest_s;		/* of a pass beside the chunks: other operations, the sampler */
+};
+
+struct predicted { /* seconds; negative: not known */
+	double token_s;
+	double floor_s; /* max(disk_s, compute_s) */
+	double disk_s, compute_s;
+};
+
+void predict_token(struct predicted *out, const struct plan *p, const struct model *m,
+	const struct predict_rates *r);
+
+struct predict_option {
+	char change[48]; /* what to do, in words of the command line: "--ram 4.5G" */
+	uint64_t ram;	 /* the budget that it means; 0 if it is not about memory */
+	double token_s;
+};
+
+/* What larger budgets would give: a quarter and a half of the streamed weights more, and all of them,
+ * as far as `most` bytes of memory go. Returns how many were written, at most max. */
+size_t predict_budgets(struct predict_option *out, size_t max, const struct plan *p, const struct model *m,
+	const struct predict_rates *r, uint64_t most);
+
+/* What another format of the streamed matrices would give; compute_s: of all of them in it. False when
+ * it would not make them smaller, or is not known. */
+bool predict_dtype(struct predict_option *out, const struct plan *p, const struct model *m,
+	const struct predict_rates *r, enum dtype as, double compute_s);
+
+/* "4.5G", "300M": a size as --ram takes it, rounded up. */
+void predict_size(char *out, size_t cap, uint64_t bytes);
+
+#endif
