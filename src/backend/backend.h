@@ -14,8 +14,8 @@
  * of the rows of a weight a call covers, and whatever the number of threads. Canonical sum: a dot
  * product of length k has 16 accumulators, lane j takes the products with index = j mod 16 in rising
  * order (fused multiply-add in the SIMD variants, multiply then add in `ref`), and the lanes are
- * summed in a fixed tree: s[i] += s[i+8], then +4, +2, +1. Weights are decoded by the formula of
- * quant/dtype.h to float32 first, in registers or in a tile: the bits are the same. */
+ * summed in a fixed tree: s[i] += s[i+8], then +4, +2, +1. Weights are decoded by the formulas of
+ * quant/dtype.h and quant/scaling.h to float32 first, in registers or in a tile: the bits are the same. */
 #ifndef AIRLCHAT_BACKEND_BACKEND_H
 #define AIRLCHAT_BACKEND_BACKEND_H
 
@@ -41,7 +41,12 @@ struct head_map {
 	uint32_t start, stride, group;
 };
 
-/* y[i][r] = sum_k x[i][k] * w[r][k] (+ bias[r]),  i < n, r < rows. */
+/* y[i][r] = sum_k x[i][k] * w[r][k] (+ bias[r]),  i < n, r < rows.
+ *
+ * transposed: the weight is stored [in, out], w holds `rows` of its rows from row0 on, each of k elements;
+ * x is moved to column row0, y is [n, k]: y[i][c] = (row0 ? y[i][c] : bias[c] or 0), then x[i][r] * w[r][c]
+ * is added for r = 0, 1, .. rows - 1 in this order, so that how a weight is cut into chunks changes no
+ * bit; chunks must come in order. */
 struct matmul {
 	float *y; /* device [n, ldy], already moved to the first of these columns */
 	size_t ldy;
@@ -50,9 +55,10 @@ struct matmul {
 	const void *w; /* device, any alignment: `rows` rows of k elements of dtype */
 	enum dtype dtype;
 	uint32_t n, k, rows;
-	const float *bias; /* device [rows] or NULL */
+	const float *bias; /* device [rows] ([k] when transposed) or NULL */
 	struct scales scales; /* how is NULL for dtypes that need none */
 	uint64_t row0;	      /* row of the weight that w begins with: where its scales are found */
+	bool transposed;
 };
 
 /* Row i sees the cells cells[rows[i].first .. first + count), in that order (rising position).

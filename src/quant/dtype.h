@@ -3,7 +3,8 @@
  *
  * A format packs `block` consecutive elements of a row into `block_bytes` bytes. A row of k elements
  * (k a multiple of block) takes k / block * block_bytes bytes, without padding between rows.
- * Little-endian, any alignment. Sources: IEEE 754; ggml-common.h of llama.cpp for the Q formats. */
+ * Little-endian, any alignment. Sources: IEEE 754; the OCP specifications of 8-bit floats and of
+ * microscaling formats; ggml-common.h of llama.cpp for the Q formats; bitsandbytes. */
 #ifndef AIRLCHAT_QUANT_DTYPE_H
 #define AIRLCHAT_QUANT_DTYPE_H
 
@@ -20,6 +21,24 @@ enum dtype {
 	DTYPE_Q4_1,
 	DTYPE_Q8_0,
 	DTYPE_Q6_K,
+	DTYPE_Q5_0,
+	DTYPE_Q5_1,
+	DTYPE_IQ4_NL,
+	DTYPE_MXFP4, /* ggml's blocks, the exponent in front */
+	DTYPE_Q2_K,
+	DTYPE_Q3_K,
+	DTYPE_Q4_K,
+	DTYPE_Q5_K,
+	DTYPE_IQ4_XS,
+	/* Elements alone: they mean something with the scales of quant/scaling.h only (the 8-bit floats
+	 * also without). Safetensors call the last four U8; what they are is said elsewhere in the model. */
+	DTYPE_F8_E4M3,
+	DTYPE_F8_E5M2,
+	DTYPE_I8,     /* LLM.int8() */
+	DTYPE_I8_MAP, /* bitsandbytes' block-wise 8 bits: places in the dynamic map */
+	DTYPE_NF4,    /* bitsandbytes, two a byte, the first in the high nibble */
+	DTYPE_FP4,    /* bitsandbytes, the same */
+	DTYPE_E2M1,   /* MXFP4 as Hugging Face publishes it: the first in the low nibble */
 	DTYPE_COUNT
 };
 
@@ -32,8 +51,10 @@ struct dtype_info {
 	/* n elements (a multiple of block) from src to dst. w = the format's formula in float32,
 	 * every product and sum rounded once, so that any kernel can reproduce the same bits. */
 	void (*decode)(const void *src, float *dst, size_t n);
-	/* The inverse, round to nearest; n a multiple of block. Used by tests and by `prepare`. */
+	/* The inverse, round to nearest; n a multiple of block. NULL: there is none here; formats with
+	 * scales of their own are encoded by quant/encode.h. */
 	void (*encode)(const float *src, void *dst, size_t n);
+	const float *levels; /* what codes stand for: [256] when block is 1, [16] when it is 2; or NULL */
 };
 
 const struct dtype_info *dtype_info(enum dtype t); /* t in 1..DTYPE_COUNT-1 */

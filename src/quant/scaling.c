@@ -33,3 +33,34 @@ float scale_get(const struct scales *s, uint64_t index)
 	float f = stored_scale(s, index);
 	return (s->how->inverse ? 1 / f : f) * s->how->factor;
 }
+
+/* Codes by a table that the file brought: 256 levels for bytes, 16 for nibbles. */
+static void decode_levels(enum dtype t, const float *levels, const uint8_t *src, float *dst, size_t n)
+{
+	bool bytes = dtype_info(t)->block == 1;
+	unsigned first = t == DTYPE_E2M1 ? 0 : 4; /* shift of the first of two */
+	for (size_t i = 0; i < n; i++)
+		dst[i] = levels[bytes ? src[i] : src[i / 2] >> (i & 1 ? 4 - first : first) & 15];
+}
+
+void decode_scaled(enum dtype t, const struct scales *s, const void *src, uint64_t row, uint64_t col,
+	uint64_t cols, float *dst, size_t n)
+{
+	const struct scaling *how = s->how;
+	if (how && how->code && dtype_info(t)->levels)
+		decode_levels(t, how->code, src, dst, n);
+	else
+		dtype_info(t)->decode(src, dst, n);
+	if (!how)
+		return;
+	size_t done = 0;
+	while (done < n) { /* runs that share a scale */
+		uint64_t at = col + done;
+		uint64_t run = how->flat ? how->flat - (row * cols + at) % how->flat :
+					   how->group_cols - at % how->group_cols;
+		size_t end = run < n - done ? done + (size_t)run : n;
+		float scale = scale_get(s, scale_index(how, row, at, cols));
+		for (; done < end; done++)
+			dst[done] *= scale;
+	}
+}

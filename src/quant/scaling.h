@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "quant/dtype.h"
+
 enum scale_kind {
 	SCALE_F32,
 	SCALE_F16,
@@ -58,5 +60,11 @@ static inline uint64_t scale_index(const struct scaling *s, uint64_t row, uint64
 /* Scale number `index` of the weight, as a float (the definition; kernels may keep it in registers).
  * Reads host memory. */
 float scale_get(const struct scales *s, uint64_t index);
+
+/* n elements of a weight with `cols` columns, from (row, col) on within a row, to floats: the definition
+ * for every kernel. src: the first of them; col and n are multiples of the dtype's block. s->how may be
+ * NULL: then the elements are decoded alone. */
+void decode_scaled(enum dtype t, const struct scales *s, const void *src, uint64_t row, uint64_t col,
+	uint64_t cols, float *dst, size_t n);
 
 #endif

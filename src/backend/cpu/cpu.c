@@ -159,11 +159,26 @@ static void matmul_part(void *arg, size_t begin, size_t end, int thread)
 	j->c->kernels->matmul(j->op, (uint32_t)begin, (uint32_t)end, scratch_of(j->c, thread));
 }
 
+static void matmul_t_part(void *arg, size_t begin, size_t end, int thread)
+{
+	const struct job *j = arg;
+	const struct matmul *m = j->op;
+	size_t to = end * COLUMNS_STEP < m->k ? end * COLUMNS_STEP : m->k;
+	j->c->kernels->matmul_t(m, (uint32_t)(begin * COLUMNS_STEP), (uint32_t)to,
+		scratch_of(j->c, thread));
+}
+
 static void cpu_matmul(struct backend *b, const struct matmul *m)
 {
 	struct cpu *c = cpu_of(b);
 	if (!m->n)
 		return;
+	if (m->transposed) {
+		size_t items = (m->k + COLUMNS_STEP - 1) / COLUMNS_STEP;
+		pool_run(c->pool, matmul_t_part, &(struct job){c, m}, items,
+			grain_for(c, items, (size_t)m->n * m->rows * COLUMNS_STEP, 1));
+		return;
+	}
 	pool_run(c->pool, matmul_part, &(struct job){c, m}, m->rows,
 		grain_for(c, m->rows, (size_t)m->n * m->k, c->kernels->row_step));
 }

@@ -6,6 +6,7 @@
 #include "backend/backend.h"
 
 #define CPU_SCRATCH_BYTES ((size_t)512 << 10) /* a thread's scratch memory, 4096-aligned */
+#define COLUMNS_STEP 256			/* a multiple of every dtype's block */
 #define ATTN_BLOCK 64				/* cells, see struct attn_row */
 
 struct kv_store {
@@ -24,6 +25,8 @@ struct cpu_kernels {
 	void (*decode)(float *y, const void *w, enum dtype t, size_t elements);
 	/* Weight rows [r0, r1) for all n rows. */
 	void (*matmul)(const struct matmul *m, uint32_t r0, uint32_t r1, float *scratch);
+	/* Transposed: columns [c0, c1) for all n rows; c0 is a multiple of COLUMNS_STEP. */
+	void (*matmul_t)(const struct matmul *m, uint32_t c0, uint32_t c1, float *scratch);
 	void (*norm)(const struct norm *o, uint32_t row);
 	void (*rope)(const struct rope *r, uint32_t row);
 	void (*kv_store)(const struct kv_store *s, uint32_t row);

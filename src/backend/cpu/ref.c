@@ -42,18 +42,39 @@ static void ref_matmul(const struct matmul *m, uint32_t r0, uint32_t r1, float *
 	float piece[PIECE], acc[GROUP][LANES];
 	for (uint32_t r = r0; r < r1; r++) {
 		for (uint32_t i0 = 0; i0 < m->n; i0 += GROUP) {
-			const unsigned char *w = (const unsigned char *)m->w + r * row_bytes;
+			const uint8_t *w = (const uint8_t *)m->w + r * row_bytes;
 			uint32_t rows = m->n - i0 < GROUP ? m->n - i0 : GROUP;
 			memset(acc, 0, sizeof(acc));
 			for (size_t k0 = 0; k0 < m->k; k0 += PIECE, w += piece_bytes) {
 				size_t len = m->k - k0 < PIECE ? m->k - k0 : PIECE;
-				t->decode(w, piece, len);
+				decode_scaled(m->dtype, &m->scales, w, m->row0 + r, k0, m->k, piece, len);
 				for (uint32_t i = 0; i < rows; i++)
 					lane_mul_add(acc[i], m->x + (i0 + i) * m->ldx + k0, piece, len);
 			}
 			for (uint32_t i = 0; i < rows; i++)
 				m->y[(i0 + i) * m->ldy + r] =
 					lane_sum(acc[i]) + (m->bias ? m->bias[r] : 0.0f);
+		}
+	}
+}
+
+static void ref_matmul_t(const struct matmul *m, uint32_t c0, uint32_t c1, float *scratch)
+{
+	(void)scratch;
+	const struct dtype_info *t = dtype_info(m->dtype);
+	size_t row_bytes = (size_t)(m->k / t->block) * t->block_bytes;
+	float piece[PIECE];
+	for (uint32_t c = c0; c < c1; c += PIECE) {
+		size_t len = c1 - c < PIECE ? c1 - c : PIECE;
+		const uint8_t *w = (const uint8_t *)m->w + c / t->block * t->block_bytes;
+		for (uint32_t i = 0; !m->row0 && i < m->n; i++)
+			for (size_t j = 0; j < len; j++)
+				m->y[i * m->ldy + c + j] = m->bias ? m->bias[c + j] : 0.0f;
+		for (uint32_t r = 0; r < m->rows; r++, w += row_bytes) {
+			decode_scaled(m->dtype, &m->scales, w, m->row0 + r, c, m->k, piece, len);
+			for (uint32_t i = 0; i < m->n; i++)
+				for (size_t j = 0; j < len; j++)
+					m->y[i * m->ldy + c + j] += m->x[i * m->ldx + r] * piece[j];
 		}
 	}
 }
@@ -231,6 +252,7 @@ const struct cpu_kernels cpu_kernels_ref = {
 	.row_step = 1,
 	.decode = ref_decode,
 	.matmul = ref_matmul,
+	.matmul_t = ref_matmul_t,
 	.norm = ref_norm,
 	.rope = ref_rope,
 	.kv_store = ref_kv_store,

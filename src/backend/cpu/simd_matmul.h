@@ -178,6 +178,29 @@ SIMD_INLINE v16 tail_fma(const float *x, const float *w, size_t n, v16 acc)
 	}                                                                                         \
 	break
 
+#define DOT_PIECE 256 /* a multiple of every block */
+
+/* Formats without a decoding in registers. */
+static void dot_decoded(const struct matmul *m, const uint8_t *w, uint32_t r, uint32_t n, v16 *acc)
+{
+	const struct dtype_info *t = dtype_info(m->dtype);
+	float piece[DOT_PIECE];
+	for (size_t k0 = 0; k0 < m->k; k0 += DOT_PIECE) {
+		size_t len = m->k - k0 < DOT_PIECE ? m->k - k0 : DOT_PIECE;
+		decode_scaled(m->dtype, &m->scales, w + k0 / t->block * t->block_bytes, m->row0 + r, k0,
+			m->k, piece, len);
+		for (uint32_t i = 0; i < n; i++) {
+			const float *x = m->x + i * m->ldx + k0;
+			size_t j = 0;
+			for (; j + 16 <= len; j += 16)
+				acc[i] = v16_fma(v16_load(x + j), v16_load(piece + j), acc[i]);
+			if (j < len)
+				acc[i] = v16_fma(v16_load_n(x + j, len - j),
+					v16_load_n(piece + j, len - j), acc[i]);
+		}
+	}
+}
+
 /* n, a constant where this is inlined, rows of x times one row of weights. */
 SIMD_INLINE void dot_row(const struct matmul *m, const uint8_t *w, uint32_t r, uint32_t n)
 {
@@ -185,7 +208,7 @@ SIMD_INLINE void dot_row(const struct matmul *m, const uint8_t *w, uint32_t r, u
 	size_t groups = m->k / 32;
 	v16 acc[FEW_ROWS];
 	_Pragma("GCC unroll 4") for (uint32_t i = 0; i < n; i++) acc[i] = v16_set1(0);
-	switch (m->dtype) {
+	switch (m->scales.how ? DTYPE_UNKNOWN : m->dtype) {
 	case DTYPE_F32:
 		DOT_LOOP(dec_f32);
 	case DTYPE_F16:
@@ -198,10 +221,13 @@ SIMD_INLINE void dot_row(const struct matmul *m, const uint8_t *w, uint32_t r, u
 		DOT_LOOP(dec_q4_1);
 	case DTYPE_Q8_0:
 		DOT_LOOP(dec_q8_0);
-	default: /* all shifts and offsets are constants when a block's 8 groups are unrolled */
+	case DTYPE_Q6_K: /* all shifts and offsets are constants when a block's 8 groups are unrolled */
 		_Pragma("GCC unroll 8") DOT_LOOP(dec_q6_k);
+	default:
+		dot_decoded(m, w, r, n, acc);
+		groups = m->k / 32 + 1;
 	}
-	size_t done = groups * 32, rest = m->k - done;
+	size_t done = groups * 32, rest = done < m->k ? m->k - done : 0;
 	if (rest) {
 		float tail[32];
 		const struct dtype_info *t = dtype_info(m->dtype);
@@ -248,8 +274,14 @@ static void panel_decode(const struct panel *p, size_t k0, size_t len, size_t at
 {
 	const struct dtype_info *t = dtype_info(p->m->dtype);
 	const uint8_t *w = p->w + k0 / t->block * t->block_bytes;
-	for (uint32_t r = 0; r < p->rows; r++)
-		simd_decode(p->tile + r * p->ldt + at, w + r * p->row_bytes, p->m->dtype, len);
+	for (uint32_t r = 0; r < p->rows; r++, w += p->row_bytes) {
+		float *row = p->tile + r * p->ldt + at;
+		if (p->m->scales.how)
+			decode_scaled(p->m->dtype, &p->m->scales, w, p->m->row0 + p->r + r, k0, p->m->k,
+				row, len);
+		else
+			simd_decode(row, w, p->m->dtype, len);
+	}
 }
 
 static void edge_kernel(const float *x, const float *w, size_t len, float *acc)
@@ -335,5 +367,56 @@ static void simd_matmul(const struct matmul *m, uint32_t r0, uint32_t r1, float 
 		p.rows = r1 - p.r < PANEL_W ? r1 - p.r : PANEL_W;
 		p.w = (const uint8_t *)m->w + p.r * row_bytes;
 		panel_run(&p);
+	}
+}
+
+/* --- transposed weights ------------------------------------------------------------- */
+
+/* y[c] = fma(x[r], w[r][c], y[c]), r rising, for one row of y. */
+static void add_rows(float *y, const float *x, const float *w, size_t ldw, uint32_t rows, size_t len)
+{
+	size_t c = 0;
+	for (; c + 32 <= len; c += 32) {
+		v16 a = v16_load(y + c), b = v16_load(y + c + 16);
+		for (uint32_t r = 0; r < rows; r++) {
+			v16 xr = v16_set1(x[r]);
+			a = v16_fma(xr, v16_load(w + r * ldw + c), a);
+			b = v16_fma(xr, v16_load(w + r * ldw + c + 16), b);
+		}
+		v16_store(y + c, a), v16_store(y + c + 16, b);
+	}
+	for (; c < len; c += 16) {
+		size_t n = len - c < 16 ? len - c : 16;
+		v16 a = v16_load_n(y + c, n);
+		for (uint32_t r = 0; r < rows; r++)
+			a = v16_fma(v16_set1(x[r]), v16_load(w + r * ldw + c), a);
+		v16_store_n(y + c, a, n);
+	}
+}
+
+#define TILE_ROWS_T 64
+
+static void simd_matmul_t(const struct matmul *m, uint32_t c0, uint32_t c1, float *tile)
+{
+	const struct dtype_info *t = dtype_info(m->dtype);
+	size_t row_bytes = (size_t)(m->k / t->block) * t->block_bytes;
+	for (uint32_t c = c0; c < c1; c += COLUMNS_STEP) {
+		size_t len = c1 - c < COLUMNS_STEP ? c1 - c : COLUMNS_STEP;
+		const uint8_t *w = (const uint8_t *)m->w + c / t->block * t->block_bytes;
+		for (uint32_t i = 0; !m->row0 && i < m->n; i++)
+			for (size_t j = 0; j < len; j++)
+				m->y[i * m->ldy + c + j] = m->bias ? m->bias[c + j] : 0.0f;
+		for (uint32_t r0 = 0; r0 < m->rows; r0 += TILE_ROWS_T) {
+			uint32_t rows = m->rows - r0 < TILE_ROWS_T ? m->rows - r0 : TILE_ROWS_T;
+			for (uint32_t r = 0; r < rows; r++, w += row_bytes)
+				if (m->scales.how)
+					decode_scaled(m->dtype, &m->scales, w, m->row0 + r0 + r, c, m->k,
+						tile + r * COLUMNS_STEP, len);
+				else
+					simd_decode(tile + r * COLUMNS_STEP, w, m->dtype, len);
+			for (uint32_t i = 0; i < m->n; i++)
+				add_rows(m->y + i * m->ldy + c, m->x + i * m->ldx + r0, tile,
+					COLUMNS_STEP, rows, len);
+		}
 	}
 }

@@ -352,6 +352,7 @@ static const struct cpu_kernels SIMD_KERNELS = {
 	.row_step = PANEL_W,
 	.decode = simd_decode,
 	.matmul = simd_matmul,
+	.matmul_t = simd_matmul_t,
 	.norm = simd_norm,
 	.rope = simd_rope,
 	.kv_store = simd_kv_store,
