@@ -166,7 +166,7 @@ static void row_operations_are_close(void **state)
 		memset(want, 0, sizeof(want)), memset(got, 0, sizeof(got));
 		for (int kind = 0; kind < 8; kind++) {
 			struct norm o = {want, x, LD, {1, 40, 1}, N, kind & 4 ? 1 : 2, kind & 4 ? D : 36,
-				kind & 1 ? w : NULL, kind & 1 ? w + 40 : NULL, 0, 1e-5f, kind & 2};
+				kind & 1 ? w : NULL, kind & 1 ? u : NULL, 0, 1e-5f, kind & 2};
 			o.map.start = kind & 4 ? 0 : 1;
 			ref->ops->norm(ref, &o);
 			o.y = got;
