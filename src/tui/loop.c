@@ -30,7 +30,6 @@ struct ui {
 	struct session_view view;
 	struct grid grid;
 	struct theme *theme;
-	struct buf out;
 	struct keys keys;
 	bool quit, dirty, stop_once;
 	int64_t drawn;
@@ -119,9 +118,7 @@ static void draw(struct ui *u)
 	if (l.gauges >= 0)
 		meters_gauges(g, l.gauges, &u->view);
 	input_draw(g, l.input, l.input_rows, &cx, &cy);
-	buf_reset(&u->out);
-	paint(g, u->theme, cx, cy, term_utf8(), &u->out);
-	term_write(buf_str(&u->out), u->out.len);
+	paint(g, u->theme, cx, cy, term_utf8());
 	u->dirty = false;
 	u->drawn = clock_ns();
 }
@@ -218,7 +215,6 @@ int tui_run(struct session *s, struct tui_options *o, struct err *e)
 	term_close();
 	keys_clear(&u.keys);
 	buf_clear(&u.conv.text);
-	buf_clear(&u.out);
 	theme_free(u.theme);
 	grid_free(&u.grid);
 	session_view_clear(&u.view);

@@ -1,5 +1,5 @@
-/* Painting a grid on the terminal: only what differs from the last painting is sent. Terminfo says
- * how; windows of curses are not used, since they know neither true colours nor emoji. */
+/* Painting a grid with curses, which sends only what differs from the last painting. All of curses is
+ * here. One thread, one terminal. */
 #ifndef AIRLCHAT_TUI_PAINT_H
 #define AIRLCHAT_TUI_PAINT_H
 
@@ -7,14 +7,15 @@
 #include "tui/grid.h"
 #include "tui/theme.h"
 
-/* Reads TERM's description. Strings of it that enter and leave the screen come back in *enter, *leave
- * (static). -1 if the terminal can't move its cursor. */
-int paint_open(const char **enter, const char **leave, struct err *e);
+/* Start curses on TERM. *leave: what gives the terminal back, for signal handlers (static). -1 if the
+ * terminal is unknown or can't move its cursor. */
+int paint_open(const char **leave, struct err *e);
 void paint_close(void);
-enum theme_depth paint_depth(void); /* of the terminal; COLORTERM counts */
-/* The bytes that bring the terminal from the last grid painted to g, the cursor at (cx, cy), or hidden
- * if cx < 0; they are added to out. */
-void paint(const struct grid *g, const struct theme *t, int cx, int cy, bool utf8, struct buf *out);
+void paint_leave(void);	 /* the normal screen again */
+void paint_return(void); /* back to ours; the terminal's modes, set by now, count as those of the screen */
+enum theme_depth paint_depth(void);
+/* Show g, the cursor at (cx, cy), or hidden if cx < 0. */
+void paint(const struct grid *g, const struct theme *t, int cx, int cy, bool utf8);
 void paint_forget(void); /* the terminal shows something else now: paint all of it next time */
 
 #endif

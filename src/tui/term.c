@@ -23,7 +23,7 @@
 static int pipe_fd[2] = {-1, -1};
 static struct termios before;
 static volatile sig_atomic_t taken; /* the terminal is in our modes */
-static const char *enter, *leave;
+static const char *leave;
 static bool mouse, utf8;
 static int real_stderr = -1, kept_stderr = -1;
 
@@ -99,13 +99,17 @@ static void stderr_give_back(void)
 
 /* --- modes --- */
 
-static void give_back(void) /* async-signal-safe */
+/* In a signal handler curses is left as it is; the terminal gets what curses would send. */
+static void give_back(bool in_handler)
 {
 	if (!taken)
 		return;
 	taken = 0;
 	term_write(ALL_OFF, sizeof(ALL_OFF) - 1);
-	term_write(leave, strlen(leave));
+	if (in_handler)
+		term_write(leave, strlen(leave));
+	else
+		paint_leave();
 	tcsetattr(STDIN_FILENO, TCSANOW, &before);
 }
 
@@ -118,23 +122,22 @@ static void take(void)
 	t.c_cc[VTIME] = 0;
 	tcsetattr(STDIN_FILENO, TCSANOW, &t);
 	taken = 1;
-	term_write(enter, strlen(enter));
+	paint_return();
 	term_write(PASTE_ON, sizeof(PASTE_ON) - 1);
 	if (mouse)
 		term_write(MOUSE_ON, sizeof(MOUSE_ON) - 1);
-	paint_forget();
 }
 
 static void on_crash(int sig)
 {
-	give_back();
+	give_back(true);
 	stderr_give_back();
 	raise(sig); /* SA_RESETHAND: the default action, once unblocked */
 }
 
 static void at_exit(void)
 {
-	give_back();
+	give_back(true);
 	stderr_give_back();
 }
 
@@ -163,7 +166,7 @@ int term_open(bool with_mouse, struct err *e)
 	if (!isatty(STDOUT_FILENO) || tcgetattr(STDIN_FILENO, &before))
 		return err_set(e, ERR_USAGE, "standard input and output must be a terminal");
 	set_locale();
-	if (paint_open(&enter, &leave, e) < 0)
+	if (paint_open(&leave, e) < 0)
 		return -1;
 	if (pipe2(pipe_fd, O_CLOEXEC | O_NONBLOCK))
 		return err_sys(e, errno, "pipe");
@@ -179,7 +182,7 @@ int term_open(bool with_mouse, struct err *e)
 
 void term_close(void)
 {
-	give_back();
+	give_back(false);
 	for (size_t i = 0; i < N_CAUGHT; i++)
 		sigaction(caught[i], &old[i], NULL);
 	for (size_t i = 0; i < N_CRASHES; i++)
@@ -197,7 +200,7 @@ int term_signal_fd(void)
 
 void term_leave(void)
 {
-	give_back();
+	give_back(false);
 }
 
 void term_return(void)
@@ -208,7 +211,7 @@ void term_return(void)
 void term_suspend(void)
 {
 	struct sigaction dfl = {.sa_handler = SIG_DFL}, ours;
-	give_back();
+	give_back(false);
 	sigaction(SIGTSTP, &dfl, &ours);
 	kill(0, SIGTSTP); /* the whole job, as the terminal would */
 	sigaction(SIGTSTP, &ours, NULL);
