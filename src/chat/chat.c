@@ -187,3 +187,13 @@ const struct backend *chat_backend(const struct chat *c)
 {
 	return c->cfg.backend;
 }
+
+const struct checkpoint *chat_checkpoint(const struct chat *c)
+{
+	return c->checkpoint;
+}
+
+const char *chat_reader_kind(const struct chat *c)
+{
+	return c->cfg.reader;
+}

@@ -85,6 +85,8 @@ const struct plan *chat_plan(const struct chat *c);	/* NULL before the start */
 struct engine *chat_engine(struct chat *c);		/* NULL before the start */
 const char *chat_reader_name(const struct chat *c);	/* NULL before the start */
 const struct backend *chat_backend(const struct chat *c);
+const struct checkpoint *chat_checkpoint(const struct chat *c);
+const char *chat_reader_kind(const struct chat *c); /* as the configuration asks for it */
 
 /* The stats as the JSON object of --stats. */
 void chat_stats_json(const struct chat *c, const struct chat_stats *s, struct buf *out);

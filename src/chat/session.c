@@ -36,6 +36,7 @@ void session_emit_text(struct session *s, enum session_event_kind kind, const ch
 static void *engine_thread(void *arg)
 {
 	struct session *s = arg;
+	why_probe(s->why, s->chat);
 	for (struct command *c; (c = (struct command *)queue_wait(&s->commands));) {
 		session_do(s, c);
 		free(c);
@@ -68,8 +69,10 @@ int session_open(struct session **out, struct chat *chat, const struct session_o
 {
 	*out = NULL;
 	struct session *s = calloc(1, sizeof(*s));
-	if (!s)
+	if (!s || !(s->why = why_new())) {
+		free(s);
 		return err_nomem(e);
+	}
 	s->chat = chat;
 	s->keep = o->keep;
 	s->commands.fd = s->events.fd = -1;
@@ -115,6 +118,7 @@ void session_close(struct session *s)
 	buf_clear(&s->attached);
 	conversation_clear(&s->shown);
 	free(s->name);
+	why_free(s->why);
 	free(s);
 }
 

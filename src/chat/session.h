@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "chat/conversation.h"
+#include "chat/why.h"
 #include "trace/trace.h"
 
 struct session;
@@ -107,15 +108,17 @@ struct session_view {
 	uint64_t resident_bytes, streamed_bytes; /* weights: kept in RAM, read each pass */
 	const uint8_t *layer_resident;	    /* [n_layers + 1] percent of the bytes kept in RAM, borrowed */
 	uint64_t disk_bytes;		    /* read since start */
-	double disk_gb_s;		    /* while reading, over the last second or so */
-	double disk_limit_gb_s;		    /* the best rate seen over a whole pass */
-	uint32_t reads_in_flight, chunks_ahead, late; /* late: chunks waited for in the last pass */
+	uint32_t answer_tokens, answer_max; /* of the answer being made, or the last one; its limit */
+	uint32_t reads_in_flight, chunks_ahead;
 	uint32_t read_layer;		    /* layer of the chunk the reader will issue next */
 	const char *reader, *device;	    /* "uring+direct", "cpu/avx2 2 threads", borrowed */
+	struct why_view why;		    /* rates, floor, predictions */
 	struct trace_view trace;	    /* owned by the view: session_view_clear */
 };
 
 int session_view(struct session *s, struct session_view *v); /* v zeroed or used before */
 void session_view_clear(struct session_view *v);
+/* For trace_log, trace_layers and trace_dump. NULL before the engine has started. */
+struct trace *session_trace(struct session *s);
 
 #endif

@@ -224,6 +224,7 @@ static int answer(struct session *s, bool go_on, struct err *e)
 	const struct conversation *c = chat_conversation(s->chat);
 	size_t index = go_on && c->n ? c->n - 1 : c->n;
 	atomic_store(&s->busy, true);
+	atomic_store(&s->tokens_before, atomic_load(&s->tokens));
 	atomic_store(&s->prefill_done, 0);
 	atomic_store(&s->prefill_total, 0);
 	if (!atomic_exchange(&s->stopping, false))

@@ -33,7 +33,7 @@ struct session {
 	struct queue commands, events;
 	atomic_size_t queued, pending; /* messages waiting; commands not yet done */
 	atomic_bool busy, stopping;
-	atomic_uint_fast64_t tokens, prefill_done, prefill_total;
+	atomic_uint_fast64_t tokens, tokens_before, prefill_done, prefill_total; /* before: this answer */
 	struct buf attached;	/* the UI's thread: files in front of the next message */
 	bool save_failed;	/* the engine thread's: told once */
 	bool on_disk;		/* likewise: this name has a file */
@@ -43,11 +43,7 @@ struct session {
 	struct conversation shown; /* a copy, made after each change */
 	char *name;		/* NULL: not kept */
 	char device[64], dtype[16];
-	double disk_limit;
-	int64_t rate_time;
-	uint64_t rate_bytes;
-	int64_t rate_busy;
-	double rate;
+	struct why *why;
 };
 
 void session_emit(struct session *s, enum session_event_kind kind, uint64_t a, uint64_t b, const char *p,

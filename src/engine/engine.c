@@ -238,6 +238,8 @@ int engine_eval(struct engine *en, const uint32_t *ids, size_t n, const struct e
 	en->n_ids = same;
 	if (cached)
 		*cached = same;
+	if (p && p->prefill)
+		p->prefill(p->arg, 0, n - same);
 	while (en->n_ids < n) {
 		size_t left = n - en->n_ids;
 		uint32_t rows = left < plan->prefill_rows ? (uint32_t)left : plan->prefill_rows;

@@ -97,26 +97,15 @@ static void on_key(void *user, enum key k, const char *s, size_t len)
 
 static void draw(struct ui *u)
 {
-	char s[256];
 	int w, h, cx, cy;
 	term_size(&w, &h);
 	if (w < 1 || h < 1 || grid_resize(&u->grid, w, h))
 		return;
 	struct grid *g = &u->grid;
-	struct layout l = layout_make(w, h, input_lines());
+	bool vram = u->view.why.plan && u->view.why.plan->vram_bytes;
+	struct layout l = layout_make(w, h, input_lines(), vram);
 	convview_draw(&u->conv, g, l.conv, l.conv_rows, u->o->ascii);
-	if (l.title >= 0)
-		meters_title(g, l.title, &u->view);
-	if (l.verdict >= 0) {
-		verdict_text(&u->view, s, sizeof(s));
-		grid_put(g, 0, l.verdict, w, ST_TITLE, s, strlen(s));
-	}
-	if (l.token >= 0)
-		meters_token(g, l.token, &u->view, u->o->ascii);
-	if (l.run >= 0)
-		meters_run(g, l.run, &u->view, u->o->ascii);
-	if (l.gauges >= 0)
-		meters_gauges(g, l.gauges, &u->view);
+	meters_draw(g, &l, &u->view);
 	input_draw(g, l.input, l.input_rows, &cx, &cy);
 	paint(g, u->theme, cx, cy, term_utf8());
 	u->dirty = false;

@@ -3,7 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
-static const enum style cause_style[CAUSES] = {ST_DISK, ST_COPY, ST_COMPUTE, ST_OTHER};
+#include "tui/format.h"
+
+const char *const meters_cause_names[CAUSES] = {"disk wait", "copy wait", "compute", "other"};
+const enum style meters_cause_styles[CAUSES] = {ST_DISK, ST_COPY, ST_COMPUTE, ST_OTHER};
+
+#define LABEL 6 /* columns of the labels at the left, when wide */
 
 void meters_shares(const struct trace_pass *p, int width, int out[CAUSES])
 {
@@ -19,83 +24,316 @@ void meters_shares(const struct trace_pass *p, int width, int out[CAUSES])
 	}
 }
 
-void verdict_text(const struct session_view *v, char *out, size_t cap)
+const struct trace_pass *meters_pass(const struct session_view *v)
 {
-	static const char *const why[CAUSES] = {"waiting for the disk", "waiting for copies",
-						"computing", "other work"};
-	const struct trace_pass *p = &v->trace.last;
-	int top = 0;
-	if (v->trace.passes == 0 || p->wall <= 0) {
-		snprintf(out, cap, "nothing measured yet");
-		return;
+	const struct trace_view *t = &v->trace;
+	if (t->in_pass && (t->prefill || t->passes == 0) && t->now.wall > 0)
+		return &t->now;
+	return t->passes && t->last.wall > 0 ? &t->last : NULL;
+}
+
+const char *meters_letter(const struct grid *g, enum cause c)
+{
+	return c == CAUSE_DISK ? "D" : c == CAUSE_COPY ? "C" : c == CAUSE_COMPUTE ? g->glyphs->full : "o";
+}
+
+void meters_right(struct grid *g, int y, style_t st, const char *s)
+{
+	int n = grid_width(s, strlen(s));
+	grid_puts(g, g->w - n > 0 ? g->w - n : 0, y, n, st, s);
+}
+
+void meters_bar(struct grid *g, int x, int y, int width, enum style st, double fraction)
+{
+	int full = (int)(fraction * width + 0.5);
+	for (int i = 0; i < width; i++)
+		if (i < full)
+			grid_puts(g, x + i, y, 1, style_at(st, (double)i / width), g->glyphs->full);
+		else
+			grid_puts(g, x + i, y, 1, ST_METER, g->glyphs->light);
+}
+
+void meters_spark(struct grid *g, int x, int y, int width, style_t st, const double *v, size_t n)
+{
+	double max = 0;
+	size_t show = n < (size_t)(width > 0 ? width : 0) ? n : (size_t)(width > 0 ? width : 0);
+	for (size_t i = n - show; i < n; i++)
+		max = v[i] > max ? v[i] : max;
+	for (size_t i = 0; i < show; i++) {
+		double f = max > 0 ? v[n - show + i] / max : 0;
+		int level = f <= 0 ? 0 : 1 + (int)(f * 7 + 0.5);
+		grid_puts(g, x + (int)i, y, 1, st, g->glyphs->level[level > 8 ? 8 : level]);
 	}
-	for (int i = 1; i < CAUSES; i++)
-		if (p->ns[i] > p->ns[top])
-			top = i;
-	int n = snprintf(out, cap, "%.0f%% of the last pass was %s",
-			 100.0 * (double)p->ns[top] / (double)p->wall, why[top]);
-	if (n > 0 && (size_t)n < cap && v->disk_limit_gb_s > 0 && p->bytes_disk)
-		snprintf(out + n, cap - (size_t)n, " \xC2\xB7 disk floor %.2f s of %.2f s",
-			 (double)p->bytes_disk / (v->disk_limit_gb_s * 1e9), (double)p->wall / 1e9);
 }
 
-void meters_title(struct grid *g, int y, const struct session_view *v)
+/* --- title --------------------------------------------------------------------------------------- */
+
+static void title(struct grid *g, int y, const struct session_view *v)
 {
-	char s[256], rate[32] = "-";
-	if (v->trace.n_decode && v->trace.decode.wall > 0)
-		snprintf(rate, sizeof(rate), "%.2f",
-			 (double)v->trace.decode.wall / 1e9 / (double)v->trace.n_decode);
-	snprintf(s, sizeof(s), "%s %s %uL  ctx %u/%u  tok %llu  %s s/tok", v->model ? v->model : "-",
-		 v->dtype ? v->dtype : "-", v->n_layers, v->ctx_used, v->ctx,
-		 (unsigned long long)v->tokens, rate);
-	grid_put(g, 0, y, g->w, ST_TITLE, s, strlen(s));
+	char left[512], right[256];
+	const bool wide = g->w >= LAYOUT_WIDE;
+	const struct why_view *w = &v->why;
+	int n = snprintf(left, sizeof(left), wide ? "airlchat  %.200s %s  %s %uL" : "%.200s %s",
+		v->model ? v->model : "-", v->dtype ? v->dtype : "-", fmt_bytes(FMT, v->model_bytes), v->n_layers);
+	(void)n;
+	n = 0;
+	right[0] = 0;
+	if (v->ctx && g->w >= 34)
+		n = snprintf(right, sizeof(right), "ctx %s/%s", fmt_count(FMT, v->ctx_used), fmt_count(FMT, v->ctx));
+	if (wide && v->answer_tokens && v->busy && w->token_s > 0)
+		n += snprintf(right + n, sizeof(right) - (size_t)n, "  tok %s/%s %s%s", fmt_count(FMT, v->answer_tokens),
+			fmt_count(FMT, v->answer_max), g->glyphs->ascii ? "<=" : "\xE2\x89\xA4",
+			fmt_seconds(FMT, w->token_s * (v->answer_max - v->answer_tokens)));
+	else if (wide)
+		n += snprintf(right + n, sizeof(right) - (size_t)n, "  tok %s", fmt_count(FMT, v->answer_tokens));
+	if (g->w >= 100 && w->token_s > 0)
+		n += snprintf(right + n, sizeof(right) - (size_t)n, w->token_s < 0.1 ? "  %.1f tok/s" : "  %.2f tok/s",
+			1 / w->token_s);
+	snprintf(right + n, sizeof(right) - (size_t)n, "%s%s/tok", n ? "  " : "", fmt_seconds(FMT, w->token_s));
+	int taken = grid_width(right, strlen(right));
+	meters_right(g, y, ST_TITLE, right);
+	if (g->w - taken - 2 > 0)
+		grid_puts(g, 0, y, g->w - taken - 2, ST_TITLE, left);
 }
 
-void meters_token(struct grid *g, int y, const struct session_view *v, bool ascii)
+/* --- token bar ----------------------------------------------------------------------------------- */
+
+static void token_bar(struct grid *g, int y, const struct session_view *v)
 {
-	const char *const glyph[CAUSES] = {"D", "C", ascii ? "#" : "\xE2\x96\x88", "o"};
-	char s[32] = "-";
-	int n[CAUSES], x = 0, width = g->w - 9;
-	if (width < 1)
+	const struct trace_pass *p = meters_pass(v);
+	const bool wide = g->w >= LAYOUT_WIDE;
+	char s[64] = "-";
+	int n[CAUSES], x = wide ? LABEL : 0, width = g->w - x - (wide ? 17 : 8);
+	if (wide)
+		grid_puts(g, 0, y, LABEL, ST_TITLE, p && p->prefill ? "pass" : "token");
+	if (p)
+		snprintf(s, sizeof(s), "%s", fmt_seconds(FMT, (double)p->wall / 1e9));
+	if (wide && p && !p->prefill && v->why.token_p95_s > 0)
+		snprintf(s + strlen(s), sizeof(s) - strlen(s), " p95 %s", fmt_seconds(FMT, v->why.token_p95_s));
+	meters_right(g, y, ST_TEXT, s);
+	if (!p || width < 1)
 		return;
-	meters_shares(&v->trace.last, width, n);
+	meters_shares(p, width, n);
 	for (int i = 0; i < CAUSES; i++)
 		for (int k = 0; k < n[i]; k++)
-			x += grid_put(g, x, y, 1, cause_style[i], glyph[i], strlen(glyph[i]));
-	if (v->trace.passes)
-		snprintf(s, sizeof(s), "%7.2fs", (double)v->trace.last.wall / 1e9);
-	grid_put(g, width + 1, y, 8, ST_TEXT, s, strlen(s));
+			x += grid_puts(g, x, y, 1, meters_cause_styles[i], meters_letter(g, (enum cause)i));
 }
 
-void meters_run(struct grid *g, int y, const struct session_view *v, bool ascii)
+static void legend(struct grid *g, int y, const struct session_view *v)
 {
-	char s[32] = "-";
-	int width = g->w - 10;
-	uint32_t n = v->n_layers + 1, at = v->trace.in_pass ? v->trace.layer : 0;
-	if (width < 1)
-		return;
-	for (int x = 0; x < width; x++) {
-		uint32_t l = (uint32_t)((uint64_t)x * n / (uint64_t)width);
-		bool ram = v->layer_resident && v->layer_resident[l] >= 50;
-		const char *c = l < at ? (ascii ? "#" : "\xE2\x96\x88")
-				: ram  ? (ascii ? "=" : "\xE2\x96\x92")
-				       : (ascii ? "." : "\xC2\xB7");
-		grid_put(g, x, y, 1, l < at ? ST_COMPUTE : ram ? ST_COPY : ST_DIM, c, strlen(c));
+	const struct trace_pass *p = meters_pass(v);
+	double walls[TRACE_HISTORY];
+	int x = LABEL;
+	for (int i = 0; i < CAUSES; i++) {
+		char s[64];
+		if (i == CAUSE_COPY && (!p || p->ns[i] == 0))
+			continue;
+		snprintf(s, sizeof(s), " %s %s  ", meters_cause_names[i],
+			fmt_seconds(FMT, p ? (double)p->ns[i] / 1e9 : -1));
+		x += grid_puts(g, x, y, 1, meters_cause_styles[i], meters_letter(g, (enum cause)i));
+		x += grid_puts(g, x, y, g->w - x, ST_TEXT, s);
 	}
-	if (v->trace.in_pass)
-		snprintf(s, sizeof(s), "%u/%u", at, n);
-	grid_put(g, width + 1, y, 9, ST_TEXT, s, strlen(s));
+	uint32_t n = v->trace.n_history;
+	for (uint32_t i = 0; i < n; i++)
+		walls[i] = (double)v->trace.history[i];
+	int room = g->w - x - 6;
+	room = room > 24 ? 24 : room;
+	if (n < 2 || room < 4)
+		return;
+	grid_puts(g, g->w - room - 6, y, 6, ST_DIM, "s/tok");
+	meters_spark(g, g->w - room, y, room, ST_OTHER, walls, n);
 }
 
-void meters_gauges(struct grid *g, int y, const struct session_view *v)
+/* --- strips over the layers and the schedule ----------------------------------------------------- */
+
+static enum cause dominant(const struct trace_layer *l, int64_t *wall)
 {
-	char s[256], now[32] = "-", best[32] = "-";
-	if (v->disk_gb_s > 0)
-		snprintf(now, sizeof(now), "%.1f", v->disk_gb_s);
-	if (v->disk_limit_gb_s > 0)
-		snprintf(best, sizeof(best), "%.1f", v->disk_limit_gb_s);
-	snprintf(s, sizeof(s), "RAM %.1f/%.1fG  DISK %s/%s GB/s  ahead %u  late %u  %s",
-		 (double)v->ram_used / 1e9, (double)v->ram_budget / 1e9, now, best, v->chunks_ahead,
-		 v->late, v->reader ? v->reader : "-");
-	grid_put(g, 0, y, g->w, ST_TEXT, s, strlen(s));
+	int top = 0;
+	*wall = 0;
+	for (int c = 0; c < CAUSES; c++) {
+		*wall += l->ns[c];
+		top = l->ns[c] > l->ns[top] ? c : top;
+	}
+	return (enum cause)top;
+}
+
+/* Height: the layer's time; colour, or letter without: what most of it went into. */
+static void cost_cell(struct grid *g, int x, int y, const struct trace_layer *l, int64_t max)
+{
+	static const char upper[] = "DC#O", lower[] = "dc+o";
+	int64_t wall;
+	enum cause c = dominant(l, &wall);
+	double f = max > 0 ? (double)wall / (double)max : 0;
+	if (g->glyphs->ascii) {
+		char s[2] = {wall == 0 ? ' ' : f >= 0.5 ? upper[c] : lower[c], 0};
+		grid_puts(g, x, y, 1, meters_cause_styles[c], s);
+		return;
+	}
+	int level = wall == 0 ? 0 : 1 + (int)(f * 7 + 0.5);
+	grid_puts(g, x, y, 1, style_at(meters_cause_styles[c], f), g->glyphs->level[level > 8 ? 8 : level]);
+}
+
+static void cost(struct grid *g, int y, const struct session_view *v)
+{
+	const bool wide = g->w >= LAYOUT_WIDE;
+	int x0 = wide ? LABEL : 0, width = g->w - x0 - (wide ? 0 : 8);
+	int64_t max = 0, wall;
+	uint32_t n = v->n_layers + 1, per;
+	if (wide)
+		grid_puts(g, 0, y, LABEL, ST_TITLE, "cost");
+	if (!v->trace.layers || v->trace.passes == 0 || width < 1)
+		return;
+	per = (n + (uint32_t)width - 1) / (uint32_t)width; /* layers a cell */
+	if (per > 1) {
+		char s[16];
+		snprintf(s, sizeof(s), "1c=%uL", per);
+		if (wide)
+			width -= 8;
+		per = (n + (uint32_t)width - 1) / (uint32_t)width;
+		meters_right(g, y, ST_DIM, s);
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		dominant(&v->trace.layers[i], &wall);
+		max = wall > max ? wall : max;
+	}
+	for (int x = 0; x < width; x++) {
+		uint32_t from = per > 1 ? (uint32_t)x * per : (uint32_t)((uint64_t)x * n / (uint32_t)width);
+		const struct trace_layer *best = NULL;
+		int64_t most = -1;
+		for (uint32_t i = from; i < from + per && i < n; i++) {
+			dominant(&v->trace.layers[i], &wall);
+			if (wall > most) {
+				most = wall;
+				best = &v->trace.layers[i];
+			}
+		}
+		if (best)
+			cost_cell(g, x0 + x, y, best, max);
+	}
+}
+
+/* The chunk that lies at each of `width` equal parts of the schedule's bytes. */
+struct walk {
+	const struct schedule *s;
+	size_t chunk;
+	uint64_t end; /* of the chunk */
+};
+
+static size_t chunk_at(struct walk *w, int x, int width)
+{
+	uint64_t at = (uint64_t)(((double)x + 0.5) / width * (double)w->s->bytes);
+	if (w->end == 0)
+		w->end = w->s->chunks[0].bytes;
+	while (at >= w->end && w->chunk + 1 < w->s->n)
+		w->end += w->s->chunks[++w->chunk].bytes;
+	return w->chunk;
+}
+
+static void where(struct grid *g, int y, const struct session_view *v)
+{
+	static const char *const letters[] = {"D", "R", "V"};
+	static const enum style styles[] = {ST_DISK, ST_RAM, ST_VRAM};
+	const struct plan *p = v->why.plan;
+	int width = g->w - LABEL;
+	grid_puts(g, 0, y, LABEL, ST_TITLE, "where");
+	if (!p || p->schedule.n == 0)
+		return;
+	struct walk w = {.s = &p->schedule};
+	for (int x = 0; x < width; x++) {
+		int tier = p->tiers[chunk_at(&w, x, width)] % 3;
+		grid_puts(g, LABEL + x, y, 1, styles[tier], letters[tier]);
+	}
+}
+
+/* Like a player's bar: how far the pass is, and how far what comes next has been brought in. */
+static void run_bar(struct grid *g, int y, const struct session_view *v)
+{
+	const struct why_view *w = &v->why;
+	const bool wide = g->w >= LAYOUT_WIDE;
+	const struct glyphs *gl = g->glyphs;
+	int x0 = wide ? LABEL : 0, width = g->w - x0 - (wide ? 0 : 8);
+	char s[32] = "-";
+	if (wide)
+		grid_puts(g, 0, y, LABEL, ST_TITLE, "run");
+	else if (v->trace.in_pass)
+		snprintf(s, sizeof(s), "%u/%u", v->trace.layer, v->n_layers);
+	if (!wide)
+		meters_right(g, y, ST_TEXT, s);
+	if (!w->plan || w->plan->schedule.n == 0)
+		return;
+	const size_t n = w->plan->schedule.n, done = v->trace.in_pass ? w->stream.cursor : 0;
+	const size_t flight = (w->stream.issued + n - w->stream.cursor) % n; /* chunks that were asked for */
+	struct walk k = {.s = &w->plan->schedule};
+	for (int x = 0; x < width; x++) {
+		size_t c = chunk_at(&k, x, width), ahead = (c + n - w->stream.cursor) % n;
+		int tier = w->plan->tiers[c] % 3;
+		if (c < done)
+			grid_puts(g, x0 + x, y, 1, ST_COMPUTE, gl->full);
+		else if (tier == 2)
+			grid_puts(g, x0 + x, y, 1, ST_VRAM, gl->dark);
+		else if (tier == 1 || ahead < w->stream.ahead)
+			grid_puts(g, x0 + x, y, 1, ST_RAM, gl->medium);
+		else if (ahead < flight)
+			grid_puts(g, x0 + x, y, 1, ST_DISK, gl->light);
+		else
+			grid_puts(g, x0 + x, y, 1, ST_METER, gl->empty);
+	}
+}
+
+static void run_legend(struct grid *g, int y, const struct session_view *v)
+{
+	const struct glyphs *gl = g->glyphs;
+	char at[32], s[160], right[80];
+	if (v->trace.in_pass)
+		snprintf(at, sizeof(at), "%u/%u", v->trace.layer, v->n_layers);
+	else
+		snprintf(at, sizeof(at), "-/%u", v->n_layers);
+	bool vram = v->why.plan && v->why.plan->vram_bytes;
+	snprintf(s, sizeof(s), "%s  %s done %s%s%s in RAM %s in flight %s on disk", at, gl->full,
+		vram ? gl->dark : "", vram ? " in VRAM " : "", gl->medium, gl->light, gl->empty);
+	grid_puts(g, LABEL, y, g->w - LABEL, ST_DIM, s);
+	const struct trace_pass *p = meters_pass(v);
+	snprintf(right, sizeof(right), "prefetch %u deep, %s late", v->chunks_ahead,
+		p ? fmt_count(FMT, p->late) : "-");
+	if (LABEL + grid_width(s, strlen(s)) + 2 + (int)strlen(right) <= g->w)
+		meters_right(g, y, ST_DIM, right);
+}
+
+void meters_draw(struct grid *g, const struct layout *l, const struct session_view *v)
+{
+	struct buf b = BUF_INIT;
+	if (l->title >= 0)
+		title(g, l->title, v);
+	if (l->verdict >= 0) {
+		for (int x = 0; x < g->w; x++)
+			grid_puts(g, x, l->verdict, 1, ST_LINE, g->glyphs->hline);
+		const struct trace_pass *p = meters_pass(v);
+		int top = 0;
+		for (int i = 1; p && i < CAUSES; i++)
+			top = p->ns[i] > p->ns[top] ? i : top;
+		verdict_text(v, g->glyphs, g->w - 4, &b);
+		buf_puts(&b, " ");
+		int x = grid_puts(g, 1, l->verdict, 1, ST_TEXT, " ");
+		grid_puts(g, 1 + x, l->verdict, g->w - 2 - x, (p ? (style_t)meters_cause_styles[top] : ST_TITLE) | STYLE_BOLD,
+			buf_str(&b));
+	}
+	if (l->help >= 0) {
+		buf_reset(&b);
+		verdict_help(v, &b);
+		grid_puts(g, LABEL, l->help, g->w - LABEL, ST_TEXT, buf_str(&b));
+	}
+	if (l->token >= 0)
+		token_bar(g, l->token, v);
+	if (l->legend >= 0)
+		legend(g, l->legend, v);
+	if (l->cost >= 0)
+		cost(g, l->cost, v);
+	if (l->where >= 0)
+		where(g, l->where, v);
+	if (l->run >= 0)
+		run_bar(g, l->run, v);
+	if (l->run_legend >= 0)
+		run_legend(g, l->run_legend, v);
+	meters_gauges(g, l, v);
+	buf_clear(&b);
 }

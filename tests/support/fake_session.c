@@ -69,7 +69,9 @@ int session_view(struct session *s, struct session_view *v)
 {
 	(void)s;
 	v->model = "fake";
-	v->disk_gb_s = v->disk_limit_gb_s = -1;
+	v->why = (struct why_view){.disk_now = -1, .disk_limit = -1, .token_s = -1, .token_p95_s = -1,
+		.now = {-1, -1, -1, -1}};
 	return 0;
 }
+struct trace *session_trace(struct session *s) { (void)s; return NULL; }
 void session_view_clear(struct session_view *v) { (void)v; }

@@ -1,0 +1,147 @@
+#include "chat/why.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "chat/chat.h"
+#include "engine/probe.h"
+
+#define RATE_NS 500000000
+#define LEAST_BUSY_NS 20000000	  /* less reading than this in a half second tells nothing */
+#define PREDICT_NS 2000000000
+#define LATEST 16		  /* decode passes that make the present pace */
+#define PROBE_S 0.25
+#define PROBE_AGE_S (7 * 24 * 3600)
+#define WORTH 0.95		  /* an option must save this much to be told */
+
+struct why {
+	_Atomic double probed, latency; /* of the drive; 0: not known. Set on the engine's thread */
+	int64_t rate_time, rate_busy, predict_time;
+	uint64_t rate_bytes, predict_passes;
+	double rates[WHY_RATES], best;
+	size_t n_rates;
+	struct predicted now;
+	struct predict_option help[WHY_HELP];
+	size_t n_help;
+};
+
+struct why *why_new(void)
+{
+	struct why *w = calloc(1, sizeof(*w));
+	if (w)
+		w->now = (struct predicted){-1, -1, -1, -1};
+	return w;
+}
+
+void why_free(struct why *w)
+{
+	free(w);
+}
+
+void why_probe(struct why *w, const struct chat *c)
+{
+	struct probe_disk d;
+	struct err ignored = ERR_INIT;
+	if (!probe_disk_cached(&d, chat_checkpoint(c)) || d.age_s > PROBE_AGE_S) {
+		struct probe_disk fresh;
+		if (probe_disk(&fresh, chat_checkpoint(c), chat_reader_kind(c), PROBE_S, &ignored) == 0) {
+			probe_disk_keep(&fresh, chat_checkpoint(c));
+			d = fresh;
+		}
+	}
+	atomic_store(&w->probed, d.bytes_per_s > 0 ? d.bytes_per_s : 0);
+	atomic_store(&w->latency, d.latency_s > 0 ? d.latency_s : 0);
+}
+
+/* Bytes over the time with a read in flight, each half second; the best one is a limit too. */
+static void take_rate(struct why *w, const struct stream_view *sv)
+{
+	int64_t now = clock_ns(), busy = sv->busy_ns - w->rate_busy;
+	if (now - w->rate_time < RATE_NS)
+		return;
+	double rate = busy > LEAST_BUSY_NS ? (double)(sv->bytes_read - w->rate_bytes) / ((double)busy / 1e9) : 0;
+	if (w->rate_time) {
+		if (w->n_rates == WHY_RATES)
+			memmove(w->rates, w->rates + 1, --w->n_rates * sizeof(*w->rates));
+		w->rates[w->n_rates++] = rate;
+		w->best = rate > w->best ? rate : w->best;
+	}
+	w->rate_time = now;
+	w->rate_bytes = sv->bytes_read;
+	w->rate_busy = sv->busy_ns;
+}
+
+static void predict(struct why *w, const struct model *m, const struct plan *p, const struct trace_view *t,
+	double token_s)
+{
+	const struct trace_pass *d = &t->decode;
+	double n = (double)t->n_decode, busy = (double)d->read_busy / 1e9;
+	struct predict_rates r = {.disk_bytes_per_s = -1, .latency_s = atomic_load(&w->latency),
+		.compute_s = (double)d->ns[CAUSE_COMPUTE] / 1e9 / n, .rest_s = (double)d->ns[CAUSE_OTHER] / 1e9 / n};
+	if (busy > 0 && d->bytes_disk)
+		r.disk_bytes_per_s = (double)d->bytes_disk / busy;
+	predict_token(&w->now, p, m, &r);
+	w->n_help = 0;
+	if (w->now.token_s <= 0)
+		return;
+	uint64_t most = plan_free_ram() + plan_process_ram();
+	size_t n_options = predict_budgets(w->help, WHY_HELP, p, m, &r, most - most / 10);
+	/* The model says by how much; what it is now was measured. */
+	double scale = token_s / w->now.token_s;
+	for (size_t i = n_options; i-- > 0;) {
+		struct predict_option o = w->help[i];
+		o.token_s *= scale;
+		if (o.token_s > token_s * WORTH)
+			n_options = i;
+		else
+			w->help[i] = o;
+	}
+	w->n_help = n_options;
+	for (size_t i = 0; i < w->n_help / 2; i++) { /* the largest budget, which helps most, first */
+		struct predict_option o = w->help[i];
+		w->help[i] = w->help[w->n_help - 1 - i];
+		w->help[w->n_help - 1 - i] = o;
+	}
+}
+
+void why_fill(struct why *w, struct chat *c, const struct trace_view *t, struct why_view *out)
+{
+	struct engine *en = chat_engine(c);
+	double probed = atomic_load(&w->probed);
+	*out = (struct why_view){.disk_now = -1, .disk_limit = -1, .token_s = -1, .token_p95_s = -1,
+		.now = {-1, -1, -1, -1}};
+	out->disk_limit = w->best > probed ? w->best : probed > 0 ? probed : -1;
+	if (!en || !chat_plan(c))
+		return;
+	out->plan = chat_plan(c);
+	engine_stream_view(en, &out->stream);
+	take_rate(w, &out->stream);
+	out->disk_limit = w->best > out->disk_limit ? w->best : out->disk_limit;
+	memcpy(out->rates, w->rates, sizeof(w->rates));
+	out->n_rates = w->n_rates;
+	if (w->n_rates && w->rates[w->n_rates - 1] > 0)
+		out->disk_now = w->rates[w->n_rates - 1];
+	uint32_t n = t->n_history < LATEST ? t->n_history : LATEST;
+	int64_t sum = 0;
+	for (uint32_t i = 0; i < n; i++)
+		sum += t->history[t->n_history - 1 - i];
+	if (n) {
+		out->token_s = (double)sum / 1e9 / n;
+		out->token_p95_s = (double)trace_percentile(t->history, t->n_history, 0.95) / 1e9;
+	}
+	int64_t now = clock_ns();
+	if (t->n_decode >= 2 && t->passes != w->predict_passes && now - w->predict_time > PREDICT_NS) {
+		w->predict_time = now;
+		w->predict_passes = t->passes;
+		predict(w, chat_model(c), out->plan, t, out->token_s);
+	}
+	out->now = w->now;
+	if (w->now.compute_s >= 0 && out->disk_limit > 0) { /* at best: the disk at its limit */
+		out->now.disk_s = (double)out->plan->streamed_bytes / out->disk_limit;
+		out->now.floor_s = out->now.disk_s > w->now.compute_s ? out->now.disk_s : w->now.compute_s;
+	}
+	memcpy(out->help, w->help, sizeof(w->help));
+	out->n_help = w->n_help;
+}
