@@ -1,58 +1,285 @@
 #include "model/arch.h"
 
-/* The Hugging Face names are those of transformers' modeling_llama.py; the GGUF names those of
- * gguf-py/gguf/constants.py. llama.cpp's converter permutes the rows of q and k so that pairs lie
- * side by side, hence the two rope styles. */
+#include "model/families.h"
+
+/* Names that differ from the common sets. "" takes a name away. */
+
+static role_names names_gemma2 = {
+	[ROLE_ATTN_POST] = "@layers.%u.post_attention_layernorm.weight",
+	[ROLE_FFN_NORM] = "@layers.%u.pre_feedforward_layernorm.weight",
+	[ROLE_FFN_POST] = "@layers.%u.post_feedforward_layernorm.weight",
+};
+
+static role_names gguf_both_norms = {
+	[ROLE_ATTN_POST] = "blk.%u.post_attention_norm.weight",
+	[ROLE_FFN_POST] = "blk.%u.post_ffw_norm.weight",
+};
+
+static role_names names_phi = {
+	[ROLE_O] = "@layers.%u.self_attn.dense.weight",
+	[ROLE_O_BIAS] = "@layers.%u.self_attn.dense.bias",
+	[ROLE_FFN_NORM] = "",
+	[ROLE_GATE] = "",
+	[ROLE_UP] = "@layers.%u.mlp.fc1.weight",
+	[ROLE_UP_BIAS] = "@layers.%u.mlp.fc1.bias",
+	[ROLE_DOWN] = "@layers.%u.mlp.fc2.weight",
+	[ROLE_DOWN_BIAS] = "@layers.%u.mlp.fc2.bias",
+	[ROLE_OUT_NORM] = "@final_layernorm.weight",
+	[ROLE_OUT_NORM_BIAS] = "@final_layernorm.bias",
+	[ROLE_Q_NORM] = "@layers.%u.self_attn.q_layernorm.weight",
+	[ROLE_K_NORM] = "@layers.%u.self_attn.k_layernorm.weight",
+	[ROLE_Q_NORM_BIAS] = "@layers.%u.self_attn.q_layernorm.bias",
+	[ROLE_K_NORM_BIAS] = "@layers.%u.self_attn.k_layernorm.bias",
+};
+
+static role_names gguf_phi2 = {
+	[ROLE_FFN_NORM] = "",
+	[ROLE_GATE] = "",
+};
+
+static role_names names_phi3 = {
+	[ROLE_QKV] = "@layers.%u.self_attn.qkv_proj.weight",
+	[ROLE_GATE_UP] = "@layers.%u.mlp.gate_up_proj.weight",
+};
+
+static role_names gguf_gate_in_up = {
+	[ROLE_GATE] = "",
+	[ROLE_UP] = "",
+	[ROLE_GATE_UP] = "blk.%u.ffn_up.weight",
+	[ROLE_GATE_UP_BIAS] = "blk.%u.ffn_up.bias",
+};
+
+static role_names names_bare = {
+	[ROLE_ATTN_NORM] = "",
+	[ROLE_FFN_NORM] = "",
+	[ROLE_OUT_NORM] = "",
+};
+
+static role_names names_olmo2 = {
+	[ROLE_ATTN_NORM] = "",
+	[ROLE_FFN_NORM] = "",
+	[ROLE_ATTN_POST] = "@layers.%u.post_attention_layernorm.weight",
+	[ROLE_FFN_POST] = "@layers.%u.post_feedforward_layernorm.weight",
+};
+
+static role_names gguf_olmo2 = {
+	[ROLE_ATTN_NORM] = "",
+	[ROLE_FFN_NORM] = "",
+	[ROLE_ATTN_POST] = "blk.%u.post_attention_norm.weight",
+	[ROLE_FFN_POST] = "blk.%u.post_ffw_norm.weight",
+};
+
+static role_names names_glm = {
+	[ROLE_GATE_UP] = "@layers.%u.mlp.gate_up_proj.weight",
+};
+
+static role_names names_glm4 = {
+	[ROLE_GATE_UP] = "@layers.%u.mlp.gate_up_proj.weight",
+	[ROLE_ATTN_POST] = "@layers.%u.post_self_attn_layernorm.weight",
+	[ROLE_FFN_POST] = "@layers.%u.post_mlp_layernorm.weight",
+};
+
+static role_names gguf_glm4 = {
+	[ROLE_GATE] = "",
+	[ROLE_UP] = "",
+	[ROLE_GATE_UP] = "blk.%u.ffn_up.weight",
+	[ROLE_ATTN_POST] = "blk.%u.post_attention_norm.weight",
+	[ROLE_FFN_POST] = "blk.%u.post_ffw_norm.weight",
+};
+
+static role_names names_stablelm = {
+	[ROLE_Q_NORM] = "@layers.%u.self_attn.q_layernorm.norms.%u.weight",
+	[ROLE_K_NORM] = "@layers.%u.self_attn.k_layernorm.norms.%u.weight",
+};
+
+static role_names names_one_norm = {
+	[ROLE_FFN_NORM] = "",
+	[ROLE_FFN_NORM_BIAS] = "",
+};
+
+static role_names names_falcon = {
+	[ROLE_EMBED] = "@word_embeddings.weight",
+	[ROLE_ATTN_NORM] = "@h.%u.ln_attn.weight|@h.%u.input_layernorm.weight",
+	[ROLE_ATTN_NORM_BIAS] = "@h.%u.ln_attn.bias|@h.%u.input_layernorm.bias",
+	[ROLE_QKV] = "@h.%u.self_attention.query_key_value.weight",
+	[ROLE_QKV_BIAS] = "@h.%u.self_attention.query_key_value.bias",
+	[ROLE_O] = "@h.%u.self_attention.dense.weight",
+	[ROLE_O_BIAS] = "@h.%u.self_attention.dense.bias",
+	[ROLE_FFN_NORM] = "@h.%u.ln_mlp.weight|@h.%u.post_attention_layernorm.weight",
+	[ROLE_FFN_NORM_BIAS] = "@h.%u.ln_mlp.bias|@h.%u.post_attention_layernorm.bias",
+	[ROLE_UP] = "@h.%u.mlp.dense_h_to_4h.weight",
+	[ROLE_UP_BIAS] = "@h.%u.mlp.dense_h_to_4h.bias",
+	[ROLE_DOWN] = "@h.%u.mlp.dense_4h_to_h.weight",
+	[ROLE_DOWN_BIAS] = "@h.%u.mlp.dense_4h_to_h.bias",
+	[ROLE_OUT_NORM] = "@ln_f.weight",
+	[ROLE_OUT_NORM_BIAS] = "@ln_f.bias",
+	[ROLE_HEAD] = "lm_head.weight",
+};
+
+static role_names gguf_falcon = {
+	[ROLE_ATTN_NORM] = "blk.%u.attn_norm_2.weight|blk.%u.attn_norm.weight",
+	[ROLE_ATTN_NORM_BIAS] = "blk.%u.attn_norm_2.bias|blk.%u.attn_norm.bias",
+	[ROLE_FFN_NORM] = "blk.%u.attn_norm.weight",
+	[ROLE_FFN_NORM_BIAS] = "blk.%u.attn_norm.bias",
+	[ROLE_GATE] = "",
+};
+
+static role_names names_starcoder2 = {
+	[ROLE_GATE] = "",
+	[ROLE_UP] = "@layers.%u.mlp.c_fc.weight",
+	[ROLE_UP_BIAS] = "@layers.%u.mlp.c_fc.bias",
+	[ROLE_DOWN] = "@layers.%u.mlp.c_proj.weight",
+	[ROLE_DOWN_BIAS] = "@layers.%u.mlp.c_proj.bias",
+};
+
+static role_names gguf_no_gate = {
+	[ROLE_GATE] = "",
+};
+
+static role_names names_gpt2 = {
+	[ROLE_EMBED] = "@wte.weight",
+	[ROLE_POS_EMBED] = "@wpe.weight",
+	[ROLE_ATTN_NORM] = "@h.%u.ln_1.weight",
+	[ROLE_ATTN_NORM_BIAS] = "@h.%u.ln_1.bias",
+	[ROLE_QKV] = "@h.%u.attn.c_attn.weight",
+	[ROLE_QKV_BIAS] = "@h.%u.attn.c_attn.bias",
+	[ROLE_O] = "@h.%u.attn.c_proj.weight",
+	[ROLE_O_BIAS] = "@h.%u.attn.c_proj.bias",
+	[ROLE_FFN_NORM] = "@h.%u.ln_2.weight",
+	[ROLE_FFN_NORM_BIAS] = "@h.%u.ln_2.bias",
+	[ROLE_UP] = "@h.%u.mlp.c_fc.weight",
+	[ROLE_UP_BIAS] = "@h.%u.mlp.c_fc.bias",
+	[ROLE_DOWN] = "@h.%u.mlp.c_proj.weight",
+	[ROLE_DOWN_BIAS] = "@h.%u.mlp.c_proj.bias",
+	[ROLE_OUT_NORM] = "@ln_f.weight",
+	[ROLE_OUT_NORM_BIAS] = "@ln_f.bias",
+	[ROLE_HEAD] = "lm_head.weight",
+};
+
+static role_names gguf_gpt2 = {
+	[ROLE_POS_EMBED] = "position_embd.weight",
+	[ROLE_GATE] = "",
+};
+
+static role_names names_neox = {
+	[ROLE_EMBED] = "@embed_in.weight",
+	[ROLE_ATTN_NORM] = "@layers.%u.input_layernorm.weight",
+	[ROLE_ATTN_NORM_BIAS] = "@layers.%u.input_layernorm.bias",
+	[ROLE_QKV] = "@layers.%u.attention.query_key_value.weight",
+	[ROLE_QKV_BIAS] = "@layers.%u.attention.query_key_value.bias",
+	[ROLE_O] = "@layers.%u.attention.dense.weight",
+	[ROLE_O_BIAS] = "@layers.%u.attention.dense.bias",
+	[ROLE_FFN_NORM] = "@layers.%u.post_attention_layernorm.weight",
+	[ROLE_FFN_NORM_BIAS] = "@layers.%u.post_attention_layernorm.bias",
+	[ROLE_UP] = "@layers.%u.mlp.dense_h_to_4h.weight",
+	[ROLE_UP_BIAS] = "@layers.%u.mlp.dense_h_to_4h.bias",
+	[ROLE_DOWN] = "@layers.%u.mlp.dense_4h_to_h.weight",
+	[ROLE_DOWN_BIAS] = "@layers.%u.mlp.dense_4h_to_h.bias",
+	[ROLE_OUT_NORM] = "@final_layer_norm.weight",
+	[ROLE_OUT_NORM_BIAS] = "@final_layer_norm.bias",
+	[ROLE_HEAD] = "embed_out.weight",
+};
+
+static role_names names_opt = {
+	[ROLE_EMBED] = "@embed_tokens.weight",
+	[ROLE_POS_EMBED] = "@embed_positions.weight",
+	[ROLE_PROJ_IN] = "@project_in.weight",
+	[ROLE_ATTN_NORM] = "@layers.%u.self_attn_layer_norm.weight",
+	[ROLE_ATTN_NORM_BIAS] = "@layers.%u.self_attn_layer_norm.bias",
+	[ROLE_Q] = "@layers.%u.self_attn.q_proj.weight",
+	[ROLE_K] = "@layers.%u.self_attn.k_proj.weight",
+	[ROLE_V] = "@layers.%u.self_attn.v_proj.weight",
+	[ROLE_O] = "@layers.%u.self_attn.out_proj.weight",
+	[ROLE_Q_BIAS] = "@layers.%u.self_attn.q_proj.bias",
+	[ROLE_K_BIAS] = "@layers.%u.self_attn.k_proj.bias",
+	[ROLE_V_BIAS] = "@layers.%u.self_attn.v_proj.bias",
+	[ROLE_O_BIAS] = "@layers.%u.self_attn.out_proj.bias",
+	[ROLE_FFN_NORM] = "@layers.%u.final_layer_norm.weight",
+	[ROLE_FFN_NORM_BIAS] = "@layers.%u.final_layer_norm.bias",
+	[ROLE_UP] = "@layers.%u.fc1.weight",
+	[ROLE_UP_BIAS] = "@layers.%u.fc1.bias",
+	[ROLE_DOWN] = "@layers.%u.fc2.weight",
+	[ROLE_DOWN_BIAS] = "@layers.%u.fc2.bias",
+	[ROLE_OUT_NORM] = "@final_layer_norm.weight",
+	[ROLE_OUT_NORM_BIAS] = "@final_layer_norm.bias",
+	[ROLE_PROJ_OUT] = "@project_out.weight",
+	[ROLE_HEAD] = "lm_head.weight",
+};
+
+#define LLAMA .base = "model.", .hf = &names_hf_llama, .gguf_names = &names_gguf
+
+/* rope_gguf: llama.cpp's converter permutes q and k of some families so that pairs lie side by side. */
 const struct arch arch_table[] = {
-	{
-		.model_type = "llama",
-		.gguf = "llama",
-		.rope_hf = ROPE_HALF,
-		.rope_gguf = ROPE_PAIR,
-		.hf = {
-			[ROLE_EMBED] = "model.embed_tokens.weight",
-			[ROLE_ATTN_NORM] = "model.layers.%u.input_layernorm.weight",
-			[ROLE_Q] = "model.layers.%u.self_attn.q_proj.weight",
-			[ROLE_K] = "model.layers.%u.self_attn.k_proj.weight",
-			[ROLE_V] = "model.layers.%u.self_attn.v_proj.weight",
-			[ROLE_O] = "model.layers.%u.self_attn.o_proj.weight",
-			[ROLE_FFN_NORM] = "model.layers.%u.post_attention_layernorm.weight",
-			[ROLE_GATE] = "model.layers.%u.mlp.gate_proj.weight",
-			[ROLE_UP] = "model.layers.%u.mlp.up_proj.weight",
-			[ROLE_DOWN] = "model.layers.%u.mlp.down_proj.weight",
-			[ROLE_OUT_NORM] = "model.norm.weight",
-			[ROLE_HEAD] = "lm_head.weight",
-			[ROLE_Q_BIAS] = "model.layers.%u.self_attn.q_proj.bias",
-			[ROLE_K_BIAS] = "model.layers.%u.self_attn.k_proj.bias",
-			[ROLE_V_BIAS] = "model.layers.%u.self_attn.v_proj.bias",
-			[ROLE_O_BIAS] = "model.layers.%u.self_attn.o_proj.bias",
-			[ROLE_GATE_BIAS] = "model.layers.%u.mlp.gate_proj.bias",
-			[ROLE_UP_BIAS] = "model.layers.%u.mlp.up_proj.bias",
-			[ROLE_DOWN_BIAS] = "model.layers.%u.mlp.down_proj.bias",
-		},
-		.gguf_name = {
-			[ROLE_EMBED] = "token_embd.weight",
-			[ROLE_ATTN_NORM] = "blk.%u.attn_norm.weight",
-			[ROLE_Q] = "blk.%u.attn_q.weight",
-			[ROLE_K] = "blk.%u.attn_k.weight",
-			[ROLE_V] = "blk.%u.attn_v.weight",
-			[ROLE_O] = "blk.%u.attn_output.weight",
-			[ROLE_FFN_NORM] = "blk.%u.ffn_norm.weight",
-			[ROLE_GATE] = "blk.%u.ffn_gate.weight",
-			[ROLE_UP] = "blk.%u.ffn_up.weight",
-			[ROLE_DOWN] = "blk.%u.ffn_down.weight",
-			[ROLE_OUT_NORM] = "output_norm.weight",
-			[ROLE_HEAD] = "output.weight",
-			[ROLE_Q_BIAS] = "blk.%u.attn_q.bias",
-			[ROLE_K_BIAS] = "blk.%u.attn_k.bias",
-			[ROLE_V_BIAS] = "blk.%u.attn_v.bias",
-			[ROLE_O_BIAS] = "blk.%u.attn_output.bias",
-			[ROLE_GATE_BIAS] = "blk.%u.ffn_gate.bias",
-			[ROLE_UP_BIAS] = "blk.%u.ffn_up.bias",
-			[ROLE_DOWN_BIAS] = "blk.%u.ffn_down.bias",
-			[ROLE_ROPE_FACTORS] = "rope_freqs.weight",
-		},
-	},
+	{"llama|internlm|Yi|yi|aquila", "llama", 0, ROPE_HALF, ROPE_PAIR,
+		{4096, 11008, 32, 32, 0, 0, 32000, 2048, 1e-6, 10000, 0, ACT_SILU, false, 0}, LLAMA},
+	{"mistral|ministral", NULL, ARCH_WINDOW, ROPE_HALF, ROPE_PAIR,
+		{4096, 14336, 32, 32, 8, 0, 32000, 131072, 1e-6, 10000, 0, ACT_SILU, false, 4096}, LLAMA},
+	{"qwen2|qwen2_vl|qwen2_5_vl|qwen2_vl_text|qwen2_5_vl_text", "qwen2", ARCH_WINDOW, ROPE_HALF, ROPE_HALF,
+		{4096, 22016, 32, 32, 32, 0, 151936, 32768, 1e-6, 10000, 0, ACT_SILU, false, 0}, LLAMA,
+		.json = json_qwen2},
+	{"qwen3|qwen3_vl_text", "qwen3", ARCH_WINDOW, ROPE_HALF, ROPE_HALF,
+		{4096, 22016, 32, 32, 32, 128, 151936, 32768, 1e-6, 10000, 0, ACT_SILU, false, 0}, LLAMA,
+		.json = json_qwen2},
+	{"gemma", "gemma", ARCH_PLUS_ONE, ROPE_HALF, ROPE_HALF,
+		{3072, 24576, 28, 16, 16, 256, 256000, 8192, 1e-6, 10000, 0, ACT_GELU_TANH, true, 0}, LLAMA,
+		.json = json_gemma},
+	{"gemma2", "gemma2", ARCH_PLUS_ONE | ARCH_WINDOW, ROPE_HALF, ROPE_HALF,
+		{2304, 9216, 26, 8, 4, 256, 256000, 8192, 1e-6, 10000, 0, ACT_GELU_TANH, true, 4096}, LLAMA,
+		.hf_more = &names_gemma2, .gguf_more = &gguf_both_norms, .json = json_gemma2},
+	{"gemma3_text|gemma3", "gemma3", ARCH_PLUS_ONE | ARCH_WINDOW, ROPE_HALF, ROPE_HALF,
+		{2304, 9216, 26, 8, 4, 256, 262208, 131072, 1e-6, 1e6, 0, ACT_GELU_TANH, true, 4096}, LLAMA,
+		.hf_more = &names_gemma2, .gguf_more = &gguf_both_norms, .json = json_gemma3},
+	{"phi", "phi2", ARCH_LAYER_NORM | ARCH_PARALLEL, ROPE_HALF, ROPE_HALF,
+		{2048, 8192, 24, 32, 0, 0, 51200, 2048, 1e-5, 10000, 0.5, ACT_GELU_TANH, false, 0}, LLAMA,
+		.hf_more = &names_phi, .gguf_more = &gguf_phi2},
+	{"phi3", "phi3", ARCH_WINDOW, ROPE_HALF, ROPE_HALF,
+		{3072, 8192, 32, 32, 0, 0, 32064, 4096, 1e-5, 10000, 0, ACT_SILU, false, 0}, LLAMA,
+		.hf_more = &names_phi3, .gguf_more = &gguf_gate_in_up},
+	{"olmo", "olmo", ARCH_BARE_NORM, ROPE_HALF, ROPE_PAIR,
+		{4096, 11008, 32, 32, 0, 0, 50304, 2048, 1e-5, 10000, 0, ACT_SILU, false, 0}, LLAMA,
+		.hf_more = &names_bare, .gguf_more = &names_bare, .json = json_olmo},
+	{"olmo2", "olmo2", 0, ROPE_HALF, ROPE_HALF,
+		{4096, 11008, 32, 32, 0, 0, 50304, 2048, 1e-5, 10000, 0, ACT_SILU, false, 0}, LLAMA,
+		.hf_more = &names_olmo2, .gguf_more = &gguf_olmo2},
+	{"olmo3", NULL, ARCH_WINDOW, ROPE_HALF, ROPE_HALF,
+		{4096, 11008, 32, 32, 0, 0, 50304, 2048, 1e-5, 500000, 0, ACT_SILU, false, 4096}, LLAMA,
+		.hf_more = &names_olmo2, .json = json_olmo3},
+	{"granite", "granite", 0, ROPE_HALF, ROPE_PAIR,
+		{4096, 11008, 32, 32, 0, 0, 32000, 2048, 1e-6, 10000, 0, ACT_SILU, false, 0}, LLAMA,
+		.json = json_granite},
+	{"smollm3", "smollm3", ARCH_WINDOW, ROPE_HALF, ROPE_PAIR,
+		{2048, 11008, 36, 16, 4, 0, 128256, 32768, 1e-6, 2e6, 0, ACT_SILU, true, 0}, LLAMA,
+		.json = json_smollm3},
+	{"glm", NULL, 0, ROPE_PAIR, ROPE_PAIR,
+		{4096, 13696, 40, 32, 2, 128, 151552, 131072, 1.5625e-7, 10000, 0.5, ACT_SILU, false, 0}, LLAMA,
+		.hf_more = &names_glm},
+	{"glm4", "glm4", 0, ROPE_PAIR, ROPE_PAIR,
+		{4096, 13696, 40, 32, 2, 128, 151552, 131072, 1.5625e-7, 10000, 0.5, ACT_SILU, false, 0}, LLAMA,
+		.hf_more = &names_glm4, .gguf_more = &gguf_glm4},
+	{"stablelm|stablelm_epoch", "stablelm", ARCH_LAYER_NORM, ROPE_HALF, ROPE_HALF,
+		{2560, 6912, 32, 32, 32, 0, 50304, 4096, 1e-5, 10000, 0.25, ACT_SILU, false, 0}, LLAMA,
+		.hf_more = &names_stablelm, .json = json_stablelm},
+	{"cohere", "command-r", ARCH_LAYER_NORM | ARCH_PARALLEL, ROPE_PAIR, ROPE_PAIR,
+		{8192, 22528, 40, 64, 0, 0, 256000, 8192, 1e-5, 500000, 0, ACT_SILU, true, 0}, LLAMA,
+		.hf_more = &names_one_norm, .gguf_more = &names_one_norm, .json = json_cohere},
+	{"cohere2", "cohere2", ARCH_LAYER_NORM | ARCH_PARALLEL | ARCH_WINDOW, ROPE_PAIR, ROPE_PAIR,
+		{8192, 22528, 40, 64, 0, 0, 256000, 8192, 1e-5, 10000, 0, ACT_SILU, true, 4096}, LLAMA,
+		.hf_more = &names_one_norm, .gguf_more = &names_one_norm, .json = json_cohere2},
+	{"falcon|RefinedWeb|RefinedWebModel", "falcon", ARCH_LAYER_NORM | ARCH_PARALLEL, ROPE_HALF, ROPE_HALF,
+		{4544, 0, 32, 71, 0, 0, 65024, 2048, 1e-5, 10000, 0, ACT_GELU_ERF, true, 0},
+		"transformer.", &names_falcon, NULL, &names_gguf, &gguf_falcon, json_falcon, NULL},
+	{"starcoder2", "starcoder2", ARCH_LAYER_NORM | ARCH_WINDOW, ROPE_HALF, ROPE_HALF,
+		{3072, 12288, 30, 24, 2, 0, 49152, 4096, 1e-5, 10000, 0, ACT_GELU_TANH, true, 0}, LLAMA,
+		.hf_more = &names_starcoder2, .gguf_more = &gguf_no_gate},
+	{"gpt2", "gpt2", ARCH_LAYER_NORM | ARCH_TRANSPOSED | ARCH_NO_ROPE, ROPE_HALF, ROPE_HALF,
+		{768, 0, 12, 12, 0, 0, 50257, 1024, 1e-5, 10000, 0, ACT_GELU_TANH, true, 0},
+		"transformer.", &names_gpt2, NULL, &names_gguf, &gguf_gpt2, json_gpt2, NULL},
+	{"gpt_neox", "gptneox", ARCH_LAYER_NORM | ARCH_PARALLEL | ARCH_QKV_GROUPS, ROPE_HALF, ROPE_HALF,
+		{6144, 24576, 44, 64, 0, 0, 50432, 2048, 1e-5, 10000, 0.25, ACT_GELU_ERF, false, 0},
+		"gpt_neox.", &names_neox, NULL, &names_gguf, &gguf_no_gate, json_neox, NULL},
+	{"opt", NULL, ARCH_LAYER_NORM | ARCH_NO_ROPE, ROPE_HALF, ROPE_HALF,
+		{768, 3072, 12, 12, 0, 0, 50272, 2048, 1e-5, 10000, 0, ACT_RELU, true, 0},
+		"model.decoder.", &names_opt, NULL, NULL, NULL, json_opt, NULL},
 };
 
 const size_t arch_count = sizeof(arch_table) / sizeof(*arch_table);

@@ -2,21 +2,67 @@
 #ifndef AIRLCHAT_MODEL_ARCH_H
 #define AIRLCHAT_MODEL_ARCH_H
 
+#include "model/config.h"
 #include "model/model.h"
 
+/* What a config.json leaves out means, as in the family's configuration class in transformers. */
+struct arch_defaults {
+	uint32_t hidden, ffn /* 0: 4 * hidden */, layers, heads, kv_heads /* 0: heads */;
+	uint32_t head_dim /* 0: hidden / heads */, vocab, ctx;
+	double eps, theta, partial /* rotated part of a head; 0: all */;
+	enum act_kind act;
+	bool tied;
+	uint32_t window; /* 0: none */
+};
+
+enum arch_flags {
+	ARCH_LAYER_NORM = 1, /* LayerNorm, else RMSNorm */
+	ARCH_BARE_NORM = 2,  /* without weights */
+	ARCH_PLUS_ONE = 4,   /* Hugging Face: the weights of norms are stored minus 1 */
+	ARCH_PARALLEL = 8,
+	ARCH_TRANSPOSED = 16, /* Hugging Face: matrices in the layers are [in, out] */
+	ARCH_NO_ROPE = 32,
+	ARCH_QKV_GROUPS = 64, /* Hugging Face: see model.qkv_groups */
+	ARCH_WINDOW = 128,    /* heeds sliding_window */
+};
+
+/* Tensor names; %u is the layer (a second %u: the part), @ stands for `base` or what a checkpoint has
+ * in its place. NULL: the family has no such weight. */
+typedef const char *const role_names[ROLES];
+
 struct arch {
-	const char *model_type; /* config.json */
+	const char *model_type; /* config.json; several with | between */
 	const char *gguf;	/* general.architecture, NULL if llama.cpp has none */
+	unsigned flags;
 	enum rope_style rope_hf, rope_gguf;
-	/* Tensor names without ".weight"; %u is the layer. NULL: the family has no such weight. */
-	const char *hf[ROLES], *gguf_name[ROLES];
+	struct arch_defaults defaults;
+	const char *base; /* Hugging Face: the prefix of all names but the head's */
+	/* A role's name is in `more`, else in the common set. */
+	role_names *hf, *hf_more, *gguf_names, *gguf_more;
+	/* What the generic readers of config.c don't know; may be NULL. */
+	void (*json)(struct config *c, struct model *m);
+	void (*gguf_meta)(struct gguf_config *c, struct model *m);
 };
 
 extern const struct arch arch_table[];
 extern const size_t arch_count;
 
+/* The name of a role with @ and %u in it, or NULL. */
+const char *arch_name(const struct arch *a, bool gguf, enum role role);
+
+/* Is `name` among the names of `list`, which has | between them? */
+bool arch_list_has(const char *list, const char *name);
+
+extern role_names names_hf_llama, names_gguf; /* names.c */
+
 /* Dimensions from config.json in c->dir, or from c->gguf. They fill m->arch and the numbers. */
 int config_from_json(struct model *m, const struct checkpoint *c, struct err *e);
 int config_from_gguf(struct model *m, const struct checkpoint *c, struct err *e);
+
+/* Find the weights of m in c; shapes and dtypes are checked. */
+int weights_find(struct model *m, const struct checkpoint *c, struct err *e);
+/* One weight by the name of its tensor: fills dtype, place and scales of *w, whose role, layer, rows,
+ * cols and transposed are what the model wants. 1: found, 0: no such tensor, -1: error. */
+int weight_resolve(const struct checkpoint *c, const char *name, struct weight *w, struct err *e);
 
 #endif

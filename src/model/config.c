@@ -1,109 +1,108 @@
-/* Dimensions from config.json (defaults as in transformers' LlamaConfig) and from GGUF metadata. */
+/* Dimensions from config.json. Defaults and meanings are those of the configuration classes in
+ * transformers; keys with several names are read under each. */
+#include "model/config.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cjson/cJSON.h>
-
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/mem.h"
 #include "model/arch.h"
-#include "store/gguf.h"
 
 #define CONFIG_LIMIT ((size_t)16 << 20)
 
-struct config { /* a config.json being read */
-	cJSON *json;
-	char *path;
-	struct err *e;
-	bool failed;
-};
+/* --- readers ---------------------------------------------------------------------------------- */
 
-static void config_fail(struct config *c, const char *key, const char *why)
+void config_fail(struct config *c, const char *key, const char *why)
 {
+	int len = (int)strcspn(key, "|");
 	if (!c->failed)
-		err_set(c->e, ERR_FORMAT, "%s: %s %s", c->path, key, why);
+		err_set(c->e, ERR_FORMAT, "%s: %.*s %s", c->path, len, key, why);
 	c->failed = true;
 }
 
-static const cJSON *get(const cJSON *o, const char *key)
+void config_refuse(struct config *c, const char *fmt, ...)
 {
-	const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
-	return v && !cJSON_IsNull(v) ? v : NULL;
+	va_list ap;
+	va_start(ap, fmt);
+	if (!c->failed) {
+		err_vset(c->e, ERR_UNSUPPORTED, fmt, ap);
+		err_prefix(c->e, "%s", c->path);
+	}
+	va_end(ap);
+	c->failed = true;
 }
 
-static uint32_t get_count(struct config *c, const char *key, double fallback)
+const cJSON *config_get(const cJSON *o, const char *keys)
 {
-	const cJSON *v = get(c->json, key);
+	char key[64];
+	for (const char *p = keys; *p; p += *p == '|') {
+		size_t len = strcspn(p, "|");
+		if (len < sizeof(key)) {
+			memcpy(key, p, len);
+			key[len] = '\0';
+			const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
+			if (v && !cJSON_IsNull(v))
+				return v;
+		}
+		p += len;
+	}
+	return NULL;
+}
+
+uint32_t config_count(struct config *c, const char *keys, double fallback)
+{
+	const cJSON *v = config_get(c->text, keys);
 	double d = v && cJSON_IsNumber(v) ? v->valuedouble : v ? NAN : fallback;
 	if (!(d >= 1 && d <= 1e9 && d == floor(d))) {
-		config_fail(c, key, v ? "is not a sensible whole number" : "is missing");
+		config_fail(c, keys, v ? "is not a sensible whole number" : "is missing");
 		return 1;
 	}
 	return (uint32_t)d;
 }
 
-static double get_number(struct config *c, const cJSON *o, const char *key, double fallback)
+uint32_t config_count_or_none(struct config *c, const char *keys, uint32_t fallback)
 {
-	const cJSON *v = get(o, key);
+	char key[64];
+	snprintf(key, sizeof(key), "%.*s", (int)strcspn(keys, "|"), keys);
+	const cJSON *v = config_get(c->text, keys);
+	if (!v) /* null is a value here: none */
+		return cJSON_GetObjectItemCaseSensitive(c->text, key) ? 0 : fallback;
+	if (cJSON_IsFalse(v) || (cJSON_IsNumber(v) && v->valuedouble <= 0))
+		return 0;
+	return config_count(c, keys, 0);
+}
+
+double config_number(struct config *c, const cJSON *o, const char *keys, double fallback)
+{
+	const cJSON *v = config_get(o, keys);
 	double d = v && cJSON_IsNumber(v) ? v->valuedouble : v ? NAN : fallback;
 	if (!isfinite(d)) {
-		config_fail(c, key, v ? "is not a number" : "is missing");
+		config_fail(c, keys, v ? "is not a number" : "is missing");
 		return 1;
 	}
 	return d;
 }
 
-static bool get_flag(struct config *c, const char *key, bool fallback)
+bool config_flag(struct config *c, const char *keys, bool fallback)
 {
-	const cJSON *v = get(c->json, key);
+	const cJSON *v = config_get(c->text, keys);
 	if (v && !cJSON_IsBool(v))
-		config_fail(c, key, "is neither true nor false");
+		config_fail(c, keys, "is neither true nor false");
 	return v ? cJSON_IsTrue(v) : fallback;
 }
 
-/* rope_scaling (older files) or rope_parameters (transformers 5), both with "rope_type" or "type". */
-static void read_rope(struct config *c, struct model *m)
+const char *config_string(struct config *c, const cJSON *o, const char *keys)
 {
-	struct rope_params *r = &m->rope;
-	const cJSON *s = get(c->json, "rope_parameters");
-	if (!s)
-		s = get(c->json, "rope_scaling");
-	r->rot = m->head_dim;
-	r->theta = get_number(c, c->json, "rope_theta", 10000);
-	r->factor = 1;
-	if (!s)
-		return;
-	if (!cJSON_IsObject(s)) {
-		config_fail(c, "rope_scaling", "is not an object");
-		return;
-	}
-	r->theta = get_number(c, s, "rope_theta", r->theta);
-	const cJSON *t = get(s, "rope_type");
-	if (!t)
-		t = get(s, "type");
-	const char *kind = t && cJSON_IsString(t) ? t->valuestring : "default";
-	if (!strcmp(kind, "default"))
-		return;
-	r->factor = get_number(c, s, "factor", NAN);
-	if (!strcmp(kind, "linear")) {
-		r->kind = ROPE_LINEAR;
-	} else if (!strcmp(kind, "llama3")) {
-		r->kind = ROPE_LLAMA3;
-		r->low_freq_factor = get_number(c, s, "low_freq_factor", NAN);
-		r->high_freq_factor = get_number(c, s, "high_freq_factor", NAN);
-		double orig = get_number(c, s, "original_max_position_embeddings", NAN);
-		if (!(orig >= 1 && orig <= 1e9) || r->high_freq_factor <= r->low_freq_factor)
-			config_fail(c, "rope_scaling", "has senseless numbers");
-		else
-			r->original_ctx = (uint32_t)orig;
-	} else if (!c->failed) {
-		err_set(c->e, ERR_UNSUPPORTED, "%s: rope type \"%s\" is not supported", c->path, kind);
-		c->failed = true;
-	}
-	if (!(r->factor > 0) || !(r->theta > 0))
-		config_fail(c, "rope_scaling", "has senseless numbers");
+	const cJSON *v = config_get(o, keys);
+	if (v && !cJSON_IsString(v))
+		config_fail(c, keys, "is no string");
+	return v && cJSON_IsString(v) ? v->valuestring : "";
 }
+
+/* --- the parts that families share ------------------------------------------------------------ */
 
 static void read_act(struct config *c, struct model *m)
 {
@@ -111,47 +110,154 @@ static void read_act(struct config *c, struct model *m)
 		const char *name;
 		enum act_kind act;
 	} acts[] = {{"silu", ACT_SILU}, {"swish", ACT_SILU}, {"gelu_pytorch_tanh", ACT_GELU_TANH},
-		{"gelu_new", ACT_GELU_TANH}, {"gelu", ACT_GELU_ERF}, {"relu", ACT_RELU}};
-	const cJSON *v = get(c->json, "hidden_act");
-	const char *name = v && cJSON_IsString(v) ? v->valuestring : "silu";
+		{"gelu_new", ACT_GELU_TANH}, {"gelu_fast", ACT_GELU_TANH}, {"gelu_accurate", ACT_GELU_TANH},
+		{"gelu", ACT_GELU_ERF}, {"gelu_python", ACT_GELU_ERF}, {"quick_gelu", ACT_GELU_QUICK},
+		{"relu", ACT_RELU}, {"relu2", ACT_RELU2}};
+	const char *name = config_string(c, c->text,
+		"hidden_activation|hidden_act|activation_function|activation|hidden_activation_function");
+	m->act = m->arch->defaults.act;
+	if (!*name)
+		return;
 	for (size_t i = 0; i < sizeof(acts) / sizeof(*acts); i++) {
 		if (!strcmp(name, acts[i].name)) {
 			m->act = acts[i].act;
 			return;
 		}
 	}
-	if (!c->failed)
-		err_set(c->e, ERR_UNSUPPORTED, "%s: activation \"%s\" is not supported", c->path, name);
-	c->failed = true;
+	config_refuse(c, "activation \"%s\" is not supported", name);
 }
 
-static void find_arch(struct config *c, struct model *m)
+static const struct arch *find_arch(const char *type)
 {
-	const cJSON *v = get(c->json, "model_type");
-	const char *type = v && cJSON_IsString(v) ? v->valuestring : NULL;
-	for (size_t i = 0; type && i < arch_count; i++)
-		if (!strcmp(arch_table[i].model_type, type))
-			m->arch = &arch_table[i];
-	if (!type)
-		config_fail(c, "model_type", "is missing");
-	else if (!m->arch) {
-		err_set(c->e, ERR_UNSUPPORTED, "%s: model type \"%s\" is not supported", c->path, type);
-		c->failed = true;
+	for (size_t i = 0; i < arch_count; i++)
+		if (*type && arch_table[i].model_type && arch_list_has(arch_table[i].model_type, type))
+			return &arch_table[i];
+	return NULL;
+}
+
+/* The family, and the language model's part of a multimodal config. */
+static void choose_part(struct config *c, struct model *m)
+{
+	const cJSON *part = config_get(c->top, "text_config|llm_config|language_config");
+	const char *type = config_string(c, c->top, "model_type");
+	c->text = c->top;
+	if (part && cJSON_IsObject(part)) {
+		const char *inner = config_string(c, part, "model_type");
+		/* a text_config without a type is that of the wrapper's own family */
+		m->arch = find_arch(*inner ? inner : type);
+		if (m->arch || *inner) {
+			c->text = part;
+			type = *inner ? inner : type;
+		}
+	} else {
+		m->arch = find_arch(type);
 	}
+	if (config_get(c->top, "vision_config|audio_config|visual"))
+		m->note = "only the text model is used; images and sound are not";
+	if (!*type)
+		config_fail(c, "model_type", "is missing");
+	else if (!m->arch)
+		config_refuse(c, "model type \"%s\" is not supported", type);
 }
 
 static void read_dimensions(struct config *c, struct model *m)
 {
-	m->hidden = get_count(c, "hidden_size", 4096);
-	m->ffn = get_count(c, "intermediate_size", 11008);
-	m->n_layers = get_count(c, "num_hidden_layers", 32);
-	m->heads = get_count(c, "num_attention_heads", 32);
-	m->kv_heads = get_count(c, "num_key_value_heads", m->heads);
-	m->head_dim = get_count(c, "head_dim", fmax(1, m->hidden / m->heads));
-	m->vocab = get_count(c, "vocab_size", 32000);
-	m->ctx_train = get_count(c, "max_position_embeddings", 2048);
-	m->norm_eps = (float)get_number(c, c->json, "rms_norm_eps", 1e-6);
-	m->tied = get_flag(c, "tie_word_embeddings", false);
+	const struct arch_defaults *d = &m->arch->defaults;
+	m->hidden = config_count(c, "hidden_size|n_embd|n_embed|d_model", d->hidden);
+	m->embed_dim = m->hidden;
+	m->n_layers = config_count(c, "num_hidden_layers|n_layer|num_layers|n_layers", d->layers);
+	m->heads = config_count(c, "num_attention_heads|n_head|n_heads", d->heads);
+	m->kv_heads = config_count(c, "num_key_value_heads|num_kv_heads|n_head_kv",
+		d->kv_heads ? d->kv_heads : m->heads);
+	m->head_dim = config_count(c, "head_dim|kv_channels",
+		d->head_dim ? d->head_dim : fmax(1, m->hidden / m->heads));
+	m->ffn = config_count(c, "intermediate_size|ffn_dim|ffn_hidden_size|n_inner",
+		d->ffn ? d->ffn : fmin(4.0 * m->hidden, 1e9));
+	m->vocab = config_count(c, "padded_vocab_size|vocab_size", d->vocab);
+	m->ctx_train = config_count(c,
+		"max_position_embeddings|n_positions|seq_length|max_sequence_length|n_ctx|max_seq_len", d->ctx);
+	m->norm_eps = (float)config_number(c, c->text,
+		"rms_norm_eps|layer_norm_eps|layer_norm_epsilon|norm_epsilon|layernorm_epsilon|norm_eps", d->eps);
+	const cJSON *outer = config_get(c->top, "tie_word_embeddings");
+	m->tied = config_flag(c, "tie_word_embeddings", outer ? cJSON_IsTrue(outer) : d->tied);
+}
+
+static int make_layers(struct config *c, struct model *m)
+{
+	if (m->n_layers > MODEL_LAYERS_MAX)
+		config_fail(c, "num_hidden_layers", "is too large");
+	if (c->failed)
+		return -1;
+	m->layers = mem_array(m->n_layers, sizeof(*m->layers));
+	if (!m->layers)
+		return err_nomem(c->e);
+	return 0;
+}
+
+void config_windows(struct config *c, struct model *m, uint32_t pattern)
+{
+	const cJSON *types = config_get(c->text, "layer_types"), *t = types ? types->child : NULL;
+	if (types && (!cJSON_IsArray(types) || cJSON_GetArraySize(types) != (int)m->n_layers)) {
+		config_fail(c, "layer_types", "does not name the kind of each layer");
+		return;
+	}
+	for (uint32_t i = 0; i < m->n_layers; i++, t = t ? t->next : NULL) {
+		const char *kind = t && cJSON_IsString(t) ? t->valuestring : NULL;
+		m->layers[i].windowed = m->window && (pattern == 0 || (i + 1) % pattern != 0);
+		if (kind && !strcmp(kind, "sliding_attention"))
+			m->layers[i].windowed = m->window > 0;
+		else if (kind && !strcmp(kind, "full_attention"))
+			m->layers[i].windowed = false;
+		else if (t) {
+			config_refuse(c, "layers of type \"%s\" are not supported", kind ? kind : "?");
+			return;
+		}
+	}
+}
+
+static void apply_flags(struct model *m, bool json)
+{
+	unsigned f = m->arch->flags;
+	m->norm_centred = f & (ARCH_LAYER_NORM | ARCH_BARE_NORM);
+	m->norm_bare = f & ARCH_BARE_NORM;
+	m->norm_plus_one = json && (f & ARCH_PLUS_ONE);
+	m->parallel = f & ARCH_PARALLEL;
+	m->qkv_groups = json && (f & ARCH_QKV_GROUPS);
+	m->rope_style = json ? m->arch->rope_hf : m->arch->rope_gguf;
+}
+
+void model_defaults(struct model *m, bool json)
+{
+	apply_flags(m, json);
+	m->embed_scale = m->residual_scale = m->logit_scale = 1;
+	m->n_ropes = m->arch->flags & ARCH_NO_ROPE ? 0 : 1;
+	for (uint32_t i = 0; i < m->n_layers; i++)
+		m->layers[i].rope = m->n_ropes ? 0 : ROPE_NONE;
+}
+
+static void read_model(struct config *c, struct model *m)
+{
+	choose_part(c, m);
+	if (c->failed)
+		return;
+	if (config_get(c->top, "quantization_config"))
+		config_fail(c, "quantization_config", "is not supported: the weights are quantized in a format that airlchat can't read yet");
+	read_dimensions(c, m);
+	if (make_layers(c, m) < 0) {
+		c->failed = true;
+		return;
+	}
+	model_defaults(m, true);
+	m->attn_scale = 1.0f / sqrtf((float)m->head_dim);
+	read_act(c, m);
+	if (m->arch->flags & ARCH_WINDOW) {
+		m->window = config_count_or_none(c, "sliding_window", m->arch->defaults.window);
+		config_windows(c, m, 0);
+	}
+	if (m->n_ropes)
+		config_rope(c, m);
+	if (!c->failed && m->arch->json)
+		m->arch->json(c, m);
 }
 
 int config_from_json(struct model *m, const struct checkpoint *ck, struct err *e)
@@ -164,133 +270,11 @@ int config_from_json(struct model *m, const struct checkpoint *ck, struct err *e
 	if (rc == 0 && !(c.json = cJSON_ParseWithLength(buf_str(&text), text.len)))
 		rc = err_set(e, ERR_FORMAT, "%s is not valid JSON", c.path);
 	if (rc == 0) {
-		find_arch(&c, m);
-		if (!c.failed && get(c.json, "quantization_config"))
-			config_fail(&c, "quantization_config", "is not supported: the weights are quantized in a format that airlchat can't read yet");
-	}
-	if (rc == 0 && !c.failed) {
-		m->rope.style = m->arch->rope_hf;
-		read_dimensions(&c, m);
-		read_act(&c, m);
-		read_rope(&c, m);
+		c.top = c.json;
+		read_model(&c, m);
 	}
 	cJSON_Delete(c.json);
 	buf_clear(&text);
 	free(c.path);
 	return rc < 0 || c.failed ? -1 : 0;
-}
-
-/* --- GGUF -------------------------------------------------------------------------------------- */
-
-struct gguf_config {
-	const struct gguf *g;
-	const char *path;
-	char arch[64];
-	struct err *e;
-	bool failed;
-};
-
-static const char *full_key(const struct gguf_config *c, const char *key, char out[160])
-{
-	struct buf b = BUF_INIT;
-	buf_printf(&b, "%s.%s", c->arch, key);
-	strncpy(out, buf_str(&b), 159);
-	out[159] = '\0';
-	buf_clear(&b);
-	return out;
-}
-
-/* fallback 0: the key must be there. */
-static uint32_t gguf_count(struct gguf_config *c, const char *key, uint32_t fallback)
-{
-	char k[160];
-	uint64_t v = fallback;
-	bool there = gguf_u64(c->g, full_key(c, key, k), &v);
-	if (!c->failed && (v < 1 || v > 1000000000)) {
-		c->failed = true;
-		err_set(c->e, gguf_find(c->g, k) && !there ? ERR_UNSUPPORTED : ERR_FORMAT, "%s: %s %s",
-			c->path, k,
-			there			 ? "is not a sensible number"
-			: gguf_find(c->g, k) ? "differs from layer to layer or is no number, which is not supported"
-						 : "is missing");
-	}
-	return v >= 1 && v <= 1000000000 ? (uint32_t)v : 1;
-}
-
-static double gguf_number(struct gguf_config *c, const char *key, double fallback)
-{
-	char k[160];
-	double v = fallback;
-	gguf_f64(c->g, full_key(c, key, k), &v);
-	return v;
-}
-
-static int gguf_refuse(struct gguf_config *c, const char *what)
-{
-	c->failed = true;
-	return err_set(c->e, ERR_UNSUPPORTED, "%s: %s not supported", c->path, what);
-}
-
-static void gguf_rope(struct gguf_config *c, struct model *m)
-{
-	struct rope_params *r = &m->rope;
-	char k[160];
-	struct gguf_str s;
-	r->rot = gguf_count(c, "rope.dimension_count", m->head_dim);
-	r->theta = gguf_number(c, "rope.freq_base", 10000);
-	r->factor = 1;
-	if (gguf_string(c->g, full_key(c, "rope.scaling.type", k), &s) &&
-		!(s.len == 4 && !memcmp(s.p, "none", 4))) {
-		if (s.len != 6 || memcmp(s.p, "linear", 6) != 0) {
-			gguf_refuse(c, "this kind of rope scaling is");
-			return;
-		}
-		r->kind = ROPE_LINEAR;
-		r->factor = gguf_number(c, "rope.scaling.factor", 1);
-	} else if (gguf_number(c, "rope.scale_linear", 1) != 1) { /* the older key */
-		r->kind = ROPE_LINEAR;
-		r->factor = gguf_number(c, "rope.scale_linear", 1);
-	}
-	if (!c->failed && (!(r->theta > 0) || !(r->factor > 0) || r->rot > m->head_dim || r->rot % 2))
-		gguf_refuse(c, "these rope numbers are");
-}
-
-int config_from_gguf(struct model *m, const struct checkpoint *ck, struct err *e)
-{
-	struct gguf_config c = {.g = ck->gguf, .path = ck->path, .e = e};
-	struct gguf_str s;
-	if (!gguf_string(c.g, "general.architecture", &s) || s.len == 0 || s.len >= sizeof(c.arch))
-		return err_set(e, ERR_FORMAT, "%s: general.architecture is missing", c.path);
-	memcpy(c.arch, s.p, s.len);
-	for (size_t i = 0; i < arch_count; i++)
-		if (arch_table[i].gguf && !strcmp(arch_table[i].gguf, c.arch))
-			m->arch = &arch_table[i];
-	if (!m->arch)
-		return err_set(e, ERR_UNSUPPORTED, "%s: architecture \"%s\" is not supported", c.path,
-			c.arch);
-	const struct tensor *embed = checkpoint_find(ck, m->arch->gguf_name[ROLE_EMBED]);
-	const struct gguf_kv *tokens = gguf_find(c.g, "tokenizer.ggml.tokens");
-	m->hidden = gguf_count(&c, "embedding_length", 0);
-	m->ffn = gguf_count(&c, "feed_forward_length", 0);
-	m->n_layers = gguf_count(&c, "block_count", 0);
-	m->heads = gguf_count(&c, "attention.head_count", 0);
-	m->kv_heads = gguf_count(&c, "attention.head_count_kv", m->heads);
-	m->head_dim = gguf_count(&c, "attention.key_length", m->hidden / m->heads);
-	m->ctx_train = gguf_count(&c, "context_length", 2048);
-	m->vocab = embed && embed->n_dims == 2 && embed->shape[0] < 1000000000
-			   ? (uint32_t)embed->shape[0]
-			   : gguf_count(&c, "vocab_size", tokens ? (uint32_t)tokens->count : 0);
-	m->norm_eps = (float)gguf_number(&c, "attention.layer_norm_rms_epsilon", 1e-5);
-	m->tied = !checkpoint_find(ck, m->arch->gguf_name[ROLE_HEAD]);
-	m->act = ACT_SILU;
-	m->rope.style = m->arch->rope_gguf;
-	uint64_t experts = 0;
-	char k[160];
-	if (gguf_u64(c.g, full_key(&c, "expert_count", k), &experts) && experts)
-		return gguf_refuse(&c, "mixture-of-experts models are");
-	if (gguf_count(&c, "attention.value_length", m->head_dim) != m->head_dim)
-		return gguf_refuse(&c, "value heads of another size than key heads are");
-	if (!c.failed)
-		gguf_rope(&c, m);
-	return c.failed ? -1 : 0;
 }

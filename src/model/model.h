@@ -1,6 +1,6 @@
 /* A model: dimensions from config.json or GGUF metadata, and where each weight lies.
  *
- * A family is one row of the table in arch.c (tensor names, activation, rope). Whatever a config
+ * A family is one row of the table in arch.c (tensor names, defaults, what its equations have). Whatever a config
  * asks for that the row can't express is an error that names it. Read-only after model_open. */
 #ifndef AIRLCHAT_MODEL_MODEL_H
 #define AIRLCHAT_MODEL_MODEL_H
@@ -11,33 +11,11 @@
 
 #include "backend/backend.h"
 #include "base/err.h"
+#include "model/role.h"
+#include "model/rope.h"
 #include "model/schedule.h"
 #include "quant/scaling.h"
 #include "store/checkpoint.h"
-
-enum role {
-	ROLE_EMBED, /* [vocab, hidden], rows gathered */
-	ROLE_ATTN_NORM,
-	ROLE_Q,
-	ROLE_K,
-	ROLE_V,
-	ROLE_O,
-	ROLE_FFN_NORM,
-	ROLE_GATE,
-	ROLE_UP,
-	ROLE_DOWN,
-	ROLE_OUT_NORM,
-	ROLE_HEAD, /* [vocab, hidden]; the embedding's tensor when tied */
-	ROLE_Q_BIAS,
-	ROLE_K_BIAS,
-	ROLE_V_BIAS,
-	ROLE_O_BIAS,
-	ROLE_GATE_BIAS,
-	ROLE_UP_BIAS,
-	ROLE_DOWN_BIAS,
-	ROLE_ROPE_FACTORS, /* [head_dim / 2], GGUF's form of llama3 rope */
-	ROLES
-};
 
 /* What a layer's equation names: a tensor, or an expert's slice of a stacked one. rows x cols as stored
  * ([out, in], or [in, out] when transposed); vectors have rows = 1. */
@@ -48,6 +26,8 @@ struct weight {
 	enum dtype dtype; /* how the elements are computed with: the tensor's, or what its quantization means */
 	uint32_t rows, cols;
 	bool transposed;
+	const struct tensor **parts; /* a vector in pieces, one tensor each, that follow one another; owned */
+	uint32_t n_parts;
 	uint64_t offset;    /* of the first byte, in the tensor's file */
 	uint64_t row_bytes;
 	/* Scales in a tensor of their own. scales_streamed: they come with the chunks; else they are small
@@ -58,14 +38,12 @@ struct weight {
 	bool has_scaling, scales_streamed;
 };
 
-enum rope_scaling { ROPE_DEFAULT, ROPE_LINEAR, ROPE_LLAMA3 };
+#define ROPE_NONE 255
+#define MODEL_LAYERS_MAX 4096
 
-struct rope_params {
-	enum rope_scaling kind;
-	enum rope_style style;
-	uint32_t rot; /* dimensions of a head that are rotated */
-	double theta, factor, low_freq_factor, high_freq_factor;
-	uint32_t original_ctx;
+struct layer {
+	uint8_t rope; /* index into model.rope, or ROPE_NONE */
+	bool windowed;
 };
 
 struct arch; /* a row of the family table */
@@ -73,11 +51,28 @@ struct arch; /* a row of the family table */
 struct model {
 	const struct arch *arch;
 	char *name; /* for people: from GGUF general.name, else the folder's or file's name */
-	uint32_t n_layers, hidden, ffn, heads, kv_heads, head_dim, vocab, ctx_train;
+	const char *note; /* what of the checkpoint is left out, for people; NULL: nothing */
+	uint32_t n_layers, hidden, embed_dim, ffn, heads, kv_heads, head_dim, vocab, ctx_train;
 	float norm_eps;
+	bool norm_centred;  /* LayerNorm; else RMSNorm */
+	bool norm_bare;	    /* norms have no weights (OLMo) */
+	bool norm_plus_one; /* the file holds weights - 1 (Gemma) */
+	bool norm_last;	    /* x = norm(x + f(x)) instead of x + f(norm(x)) (OPT-350m) */
+	bool norm_head_rows; /* NormHead: rows of the head are scaled to length 1 */
+	bool parallel;	    /* attention and FFN of the same x */
+	bool qkv_groups;    /* a fused qkv is (q.. k v) per kv head; else all q, all k, all v */
 	enum act_kind act;
 	bool tied;
-	struct rope_params rope;
+	float embed_scale, residual_scale, logit_scale, attn_scale, attn_softcap, logit_softcap;
+	float clip_qkv;	       /* > 0: q, k, v are clamped */
+	float alibi;	       /* > 0: ALiBi, its slopes multiplied by this */
+	uint32_t window;       /* of windowed layers: a token sees so many, itself included */
+	uint32_t pos_offset;   /* row of ROLE_POS_EMBED that position 0 has */
+	struct layer *layers;  /* [n_layers] */
+	struct rope_params rope[2];
+	uint32_t n_ropes;
+	enum rope_style rope_style;
+	uint64_t without; /* bit r: the config says that there is no weight of role r */
 	struct weight *weights;
 	size_t n_weights;
 	int32_t *by_role; /* [(n_layers + 1) * ROLES] index into weights, -1 if there is none */
@@ -91,12 +86,12 @@ void model_close(struct model *m); /* NULL is fine */
 /* The weight of a role in a layer (n_layers for embed, head, out_norm, rope factors), or NULL. */
 const struct weight *model_weight(const struct model *m, uint32_t layer, enum role role);
 
-/* Is this weight multiplied chunk by chunk (a matrix), or small and always resident? */
-bool role_is_streamed(enum role role);
-
-/* Rotary frequencies [rot / 2] after scaling, in float32 as transformers computes them.
- * factors: [rot / 2] from ROLE_ROPE_FACTORS, or NULL. */
-void model_inv_freq(const struct model *m, const float *factors, float *inv_freq);
+/* Elements a row of the fused or joined q, k, v takes, and where they lie in it. */
+struct qkv_layout {
+	uint32_t width;
+	struct head_map q, k, v;
+};
+struct qkv_layout model_qkv_layout(const struct model *m, bool fused);
 
 /* Cut the streamed weights into chunks of at most chunk_bytes (but at least one row each), in the
  * order of a pass. schedule_clear frees. */

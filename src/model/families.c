@@ -1,0 +1,200 @@
+#include "model/families.h"
+
+#include <math.h>
+#include <string.h>
+
+static void without(struct model *m, enum role role)
+{
+	m->without |= (uint64_t)1 << role;
+}
+
+void json_qwen2(struct config *c, struct model *m)
+{
+	if (!config_flag(c, "use_sliding_window", false)) {
+		m->window = 0;
+		for (uint32_t i = 0; i < m->n_layers; i++)
+			m->layers[i].windowed = false;
+	} else if (!config_get(c->text, "layer_types")) {
+		uint32_t full = config_count_or_none(c, "max_window_layers", 28);
+		for (uint32_t i = 0; i < m->n_layers; i++)
+			m->layers[i].windowed = m->window && i >= full;
+	}
+}
+
+void json_gemma(struct config *c, struct model *m)
+{
+	(void)c;
+	m->embed_scale = sqrtf((float)m->hidden);
+	if (m->act == ACT_GELU_ERF) /* old files say "gelu" and mean this */
+		m->act = ACT_GELU_TANH;
+}
+
+static void gemma_numbers(struct config *c, struct model *m, double scalar)
+{
+	m->embed_scale = sqrtf((float)m->hidden);
+	m->attn_scale = (float)(1 / sqrt(config_number(c, c->text, "query_pre_attn_scalar", scalar)));
+	if (!isfinite(m->attn_scale))
+		config_fail(c, "query_pre_attn_scalar", "is not a positive number");
+	if (config_get(c->text, "use_bidirectional_attention") &&
+		config_flag(c, "use_bidirectional_attention", false))
+		config_refuse(c, "attention in both directions is not supported");
+}
+
+/* null means none, absence the default. */
+static float cap(struct config *c, const char *key, double fallback)
+{
+	if (cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(c->text, key)))
+		return 0;
+	double d = config_number(c, c->text, key, fallback);
+	if (d < 0)
+		config_fail(c, key, "is negative");
+	return (float)d;
+}
+
+void json_gemma2(struct config *c, struct model *m)
+{
+	gemma_numbers(c, m, 256);
+	m->attn_softcap = cap(c, "attn_logit_softcapping", 50);
+	m->logit_softcap = cap(c, "final_logit_softcapping", 30);
+	config_windows(c, m, 2);
+}
+
+/* Layers of rope 1 are the windowed ones, whose rope is `sliding`; both kinds may be in one object. */
+static void local_rope(struct config *c, struct model *m, double theta)
+{
+	if (m->n_ropes < 2)
+		config_rope_set(c, m, &m->rope[1], NULL, theta);
+	m->n_ropes = 2;
+	for (uint32_t i = 0; i < m->n_layers; i++)
+		m->layers[i].rope = m->layers[i].windowed;
+}
+
+void json_gemma3(struct config *c, struct model *m)
+{
+	gemma_numbers(c, m, 256);
+	m->attn_softcap = cap(c, "attn_logit_softcapping", 0);
+	m->logit_softcap = cap(c, "final_logit_softcapping", 0);
+	config_windows(c, m, config_count(c, "sliding_window_pattern|_sliding_window_pattern", 6));
+	double local = config_number(c, c->text, "rope_local_base_freq", 10000);
+	if (m->n_ropes == 2 && !config_get(config_get(config_get(c->text, "rope_parameters"),
+					   "sliding_attention"), "rope_theta"))
+		m->rope[1].theta = local;
+	local_rope(c, m, local);
+}
+
+void json_olmo(struct config *c, struct model *m)
+{
+	m->clip_qkv = (float)config_number(c, c->text, "clip_qkv", 0);
+	m->norm_eps = 1e-5f; /* fixed in the family's code */
+}
+
+void json_olmo3(struct config *c, struct model *m)
+{
+	config_windows(c, m, 4);
+	local_rope(c, m, config_number(c, c->text, "rope_theta", m->arch->defaults.theta));
+}
+
+void json_granite(struct config *c, struct model *m)
+{
+	double scaling = config_number(c, c->text, "logits_scaling", 1);
+	m->embed_scale = (float)config_number(c, c->text, "embedding_multiplier", 1);
+	m->residual_scale = (float)config_number(c, c->text, "residual_multiplier", 1);
+	m->attn_scale = (float)config_number(c, c->text, "attention_multiplier", 1);
+	if (scaling == 0)
+		config_fail(c, "logits_scaling", "is 0");
+	else
+		m->logit_scale = (float)(1 / scaling);
+}
+
+void json_smollm3(struct config *c, struct model *m)
+{
+	const cJSON *list = config_get(c->text, "no_rope_layers"), *v = list ? list->child : NULL;
+	uint32_t interval = config_count(c, "no_rope_layer_interval", 4);
+	bool windows = config_flag(c, "use_sliding_window", false) && m->window;
+	if (list && (!cJSON_IsArray(list) || cJSON_GetArraySize(list) != (int)m->n_layers)) {
+		config_fail(c, "no_rope_layers", "does not hold a number for each layer");
+		return;
+	}
+	for (uint32_t i = 0; i < m->n_layers; i++, v = v ? v->next : NULL) {
+		bool rope = v ? v->valuedouble != 0 : (i + 1) % interval != 0;
+		m->layers[i].rope = rope ? 0 : ROPE_NONE;
+		if (!config_get(c->text, "layer_types"))
+			m->layers[i].windowed = windows && !rope;
+	}
+}
+
+void json_stablelm(struct config *c, struct model *m)
+{
+	m->parallel = config_flag(c, "use_parallel_residual", false);
+	if (m->parallel) {
+		without(m, ROLE_FFN_NORM);
+		without(m, ROLE_FFN_NORM_BIAS);
+	}
+}
+
+void json_cohere(struct config *c, struct model *m)
+{
+	m->logit_scale = (float)config_number(c, c->text, "logit_scale", 0.0625);
+}
+
+/* Full layers have no positions. */
+void json_cohere2(struct config *c, struct model *m)
+{
+	json_cohere(c, m);
+	config_windows(c, m, config_count(c, "sliding_window_pattern", 4));
+	for (uint32_t i = 0; i < m->n_layers; i++)
+		m->layers[i].rope = m->layers[i].windowed ? 0 : ROPE_NONE;
+}
+
+void json_falcon(struct config *c, struct model *m)
+{
+	bool new_style = config_flag(c, "new_decoder_architecture", false);
+	bool multi_query = config_flag(c, "multi_query", true);
+	uint32_t norms = config_count(c, "num_ln_in_parallel_attn", new_style ? 2 : 1);
+	m->parallel = new_style || config_flag(c, "parallel_attn", true);
+	m->qkv_groups = new_style || !multi_query;
+	if (!new_style)
+		m->kv_heads = multi_query ? 1 : m->heads;
+	if (m->parallel && !(new_style && norms == 2)) {
+		without(m, ROLE_FFN_NORM);
+		without(m, ROLE_FFN_NORM_BIAS);
+	}
+	if (config_flag(c, "alibi", false)) {
+		m->alibi = m->attn_scale; /* added before the scores are scaled */
+		for (uint32_t i = 0; i < m->n_layers; i++)
+			m->layers[i].rope = ROPE_NONE;
+	}
+}
+
+void json_gpt2(struct config *c, struct model *m)
+{
+	if (!config_flag(c, "scale_attn_weights", true))
+		m->attn_scale = 1;
+	if (config_flag(c, "scale_attn_by_inverse_layer_idx", false))
+		config_refuse(c, "scale_attn_by_inverse_layer_idx is not supported");
+	if (config_flag(c, "add_cross_attention", false))
+		config_refuse(c, "cross attention is not supported");
+}
+
+void json_neox(struct config *c, struct model *m)
+{
+	m->parallel = config_flag(c, "use_parallel_residual", true);
+}
+
+void json_opt(struct config *c, struct model *m)
+{
+	m->pos_offset = 2;
+	m->norm_eps = 1e-5f;
+	m->embed_dim = config_count(c, "word_embed_proj_dim", m->hidden);
+	m->norm_last = !config_flag(c, "do_layer_norm_before", true);
+	if (m->norm_last || config_flag(c, "_remove_final_layer_norm", false)) {
+		without(m, ROLE_OUT_NORM);
+		without(m, ROLE_OUT_NORM_BIAS);
+	}
+	if (m->embed_dim == m->hidden) {
+		without(m, ROLE_PROJ_IN);
+		without(m, ROLE_PROJ_OUT);
+	}
+	if (!config_flag(c, "layer_norm_elementwise_affine", true))
+		m->norm_bare = true;
+}

@@ -1,0 +1,74 @@
+#include "model/role.h"
+
+bool role_is_streamed(enum role role)
+{
+	switch (role) {
+	case ROLE_PROJ_IN:
+	case ROLE_QKV:
+	case ROLE_Q:
+	case ROLE_K:
+	case ROLE_V:
+	case ROLE_O:
+	case ROLE_GATE_UP:
+	case ROLE_GATE:
+	case ROLE_UP:
+	case ROLE_DOWN:
+	case ROLE_PROJ_OUT:
+	case ROLE_HEAD:
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool role_is_gathered(enum role role)
+{
+	return role == ROLE_EMBED || role == ROLE_POS_EMBED;
+}
+
+bool role_is_global(enum role role)
+{
+	switch (role) {
+	case ROLE_EMBED:
+	case ROLE_POS_EMBED:
+	case ROLE_PROJ_IN:
+	case ROLE_OUT_NORM:
+	case ROLE_OUT_NORM_BIAS:
+	case ROLE_PROJ_OUT:
+	case ROLE_HEAD:
+	case ROLE_HEAD_BIAS:
+	case ROLE_ROPE_FACTORS:
+	case ROLE_ROPE_SHORT:
+	case ROLE_ROPE_LONG:
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool role_is_optional(enum role role)
+{
+	return role >= ROLE_ATTN_NORM_BIAS;
+}
+
+enum role role_bias(enum role role)
+{
+	static const enum role of[ROLES] = {
+		[ROLE_ATTN_NORM] = ROLE_ATTN_NORM_BIAS,
+		[ROLE_QKV] = ROLE_QKV_BIAS,
+		[ROLE_Q] = ROLE_Q_BIAS,
+		[ROLE_K] = ROLE_K_BIAS,
+		[ROLE_V] = ROLE_V_BIAS,
+		[ROLE_O] = ROLE_O_BIAS,
+		[ROLE_FFN_NORM] = ROLE_FFN_NORM_BIAS,
+		[ROLE_GATE_UP] = ROLE_GATE_UP_BIAS,
+		[ROLE_GATE] = ROLE_GATE_BIAS,
+		[ROLE_UP] = ROLE_UP_BIAS,
+		[ROLE_DOWN] = ROLE_DOWN_BIAS,
+		[ROLE_OUT_NORM] = ROLE_OUT_NORM_BIAS,
+		[ROLE_HEAD] = ROLE_HEAD_BIAS,
+		[ROLE_Q_NORM] = ROLE_Q_NORM_BIAS,
+		[ROLE_K_NORM] = ROLE_K_NORM_BIAS,
+	};
+	return of[role] ? of[role] : ROLES; /* ROLE_EMBED, number 0, is no bias */
+}

@@ -1,0 +1,294 @@
+/* Where each weight of a model lies: names, shapes, dtypes. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/arch.h"
+
+#define NAME_MAX_LEN 192
+
+struct search {
+	struct model *m;
+	const struct checkpoint *c;
+	const char *base;	/* what @ stands for in this checkpoint */
+	const char *head_prefix; /* what stands before names without @ */
+	struct err *e;
+};
+
+/* The shape that a role must have as [out, in]; rows 0 means a vector of `cols`. cols 0: several are
+ * possible. */
+static void role_shape(const struct model *m, enum role role, uint64_t *rows, uint64_t *cols)
+{
+	uint64_t q = (uint64_t)m->heads * m->head_dim, kv = (uint64_t)m->kv_heads * m->head_dim;
+	const uint64_t shapes[ROLES][2] = {
+		[ROLE_EMBED] = {m->vocab, m->embed_dim},
+		[ROLE_POS_EMBED] = {(uint64_t)m->ctx_train + m->pos_offset, m->hidden},
+		[ROLE_PROJ_IN] = {m->hidden, m->embed_dim},
+		[ROLE_QKV] = {q + 2 * kv, m->hidden},
+		[ROLE_Q] = {q, m->hidden},
+		[ROLE_K] = {kv, m->hidden},
+		[ROLE_V] = {kv, m->hidden},
+		[ROLE_O] = {m->hidden, q},
+		[ROLE_GATE_UP] = {2 * (uint64_t)m->ffn, m->hidden},
+		[ROLE_GATE] = {m->ffn, m->hidden},
+		[ROLE_UP] = {m->ffn, m->hidden},
+		[ROLE_DOWN] = {m->hidden, m->ffn},
+		[ROLE_PROJ_OUT] = {m->embed_dim, m->hidden},
+		[ROLE_HEAD] = {m->vocab, m->embed_dim},
+		[ROLE_QKV_BIAS] = {0, q + 2 * kv},
+		[ROLE_Q_BIAS] = {0, q},
+		[ROLE_K_BIAS] = {0, kv},
+		[ROLE_V_BIAS] = {0, kv},
+		[ROLE_GATE_UP_BIAS] = {0, 2 * (uint64_t)m->ffn},
+		[ROLE_GATE_BIAS] = {0, m->ffn},
+		[ROLE_UP_BIAS] = {0, m->ffn},
+		[ROLE_HEAD_BIAS] = {0, m->vocab},
+		[ROLE_SINKS] = {0, m->heads},
+		[ROLE_ROPE_FACTORS] = {0, m->rope[0].rot / 2},
+		[ROLE_ROPE_SHORT] = {0, m->rope[0].rot / 2},
+		[ROLE_ROPE_LONG] = {0, m->rope[0].rot / 2},
+	};
+	*rows = shapes[role][0];
+	*cols = shapes[role][1];
+	bool any = role == ROLE_Q_NORM || role == ROLE_K_NORM || role == ROLE_Q_NORM_BIAS ||
+		role == ROLE_K_NORM_BIAS;
+	if (!*cols && !any) /* norms, biases of what ends in the residual stream */
+		*cols = m->hidden;
+}
+
+/* --- one weight --------------------------------------------------------------------------------- */
+
+static int check_shape(const char *path, const struct tensor *t, const struct weight *w, struct err *e)
+{
+	bool fits = w->rows > 1 || role_is_streamed(w->role) || role_is_gathered(w->role)
+			    ? t->n_dims == 2 && t->shape[0] == w->rows && t->shape[1] == w->cols
+			    : t->n_dims == 1 && t->shape[0] == w->cols;
+	if (fits)
+		return 0;
+	return err_set(e, ERR_FORMAT, "%s: tensor %s has shape [%llu%s%llu], but the config wants [%u, %u]", path,
+		t->name, (unsigned long long)t->shape[0], t->n_dims > 1 ? ", " : "; dims ",
+		(unsigned long long)(t->n_dims > 1 ? t->shape[1] : (uint64_t)t->n_dims), w->rows, w->cols);
+}
+
+int weight_resolve(const struct checkpoint *c, const char *name, struct weight *w, struct err *e)
+{
+	const struct tensor *t = checkpoint_find(c, name);
+	if (!t)
+		return 0;
+	const char *path = c->files[t->file].path;
+	if (t->dtype == DTYPE_UNKNOWN)
+		return err_set(e, ERR_UNSUPPORTED, "%s: tensor %s has type %s, which is not supported",
+			path, t->name, t->type_name);
+	if (check_shape(path, t, w, e) < 0)
+		return -1;
+	if (w->cols % dtype_info(t->dtype)->block)
+		return err_set(e, ERR_FORMAT, "%s: tensor %s has rows of %u elements, no multiple of %s's block",
+			path, t->name, w->cols, dtype_info(t->dtype)->name);
+	w->tensor = t;
+	w->dtype = t->dtype;
+	w->offset = t->offset;
+	w->row_bytes = dtype_bytes(t->dtype, w->cols);
+	return 1;
+}
+
+/* --- names -------------------------------------------------------------------------------------- */
+
+/* The name of a pattern's first alternative, in out; returns what follows it, NULL at the end. */
+static const char *expand(const struct search *s, const char *p, uint32_t layer, uint32_t part,
+	char out[NAME_MAX_LEN])
+{
+	size_t n = 0;
+	int number = 0;
+	n += (size_t)snprintf(out, NAME_MAX_LEN, "%s", *p == '@' ? s->base : s->head_prefix);
+	for (p += *p == '@'; *p && *p != '|' && n + 12 < NAME_MAX_LEN; p++) {
+		if (p[0] == '%' && p[1] == 'u') {
+			n += (size_t)snprintf(out + n, NAME_MAX_LEN - n, "%u", number++ ? part : layer);
+			p++;
+		} else {
+			out[n++] = *p;
+		}
+	}
+	out[n] = '\0';
+	return *p == '|' ? p + 1 : NULL;
+}
+
+static bool role_exists(const struct search *s, enum role role)
+{
+	const struct model *m = s->m;
+	bool norm = role == ROLE_ATTN_NORM || role == ROLE_FFN_NORM || role == ROLE_OUT_NORM;
+	return !((m->without >> role) & 1) && !(norm && m->norm_bare);
+}
+
+/* A vector in parts of head_dim each, or any of the shapes that a norm of heads may have. */
+static int resolve_head_norm(struct search *s, const char *name, const char *pattern, uint32_t layer,
+	struct weight *w)
+{
+	const struct model *m = s->m;
+	uint32_t heads = w->role == ROLE_Q_NORM || w->role == ROLE_Q_NORM_BIAS ? m->heads : m->kv_heads;
+	const struct tensor *t = checkpoint_find(s->c, name);
+	const char *second = strstr(pattern, "%u");
+	second = second ? strstr(second + 2, "%u") : NULL;
+	if (!t)
+		return 0;
+	w->rows = t->n_dims == 2 ? (uint32_t)heads : 1;
+	bool whole = t->n_dims == 1 && t->shape[0] != m->head_dim;
+	w->cols = whole ? heads * m->head_dim : m->head_dim;
+	if (weight_resolve(s->c, name, w, s->e) < 0)
+		return -1;
+	w->cols *= w->rows;
+	w->rows = 1;
+	if (!second)
+		return 1;
+	if (!(w->parts = mem_array(heads, sizeof(*w->parts))))
+		return err_nomem(s->e);
+	w->n_parts = heads;
+	for (uint32_t i = 0; i < heads; i++) {
+		char part[NAME_MAX_LEN];
+		struct weight one = {.role = w->role, .rows = 1, .cols = m->head_dim};
+		expand(s, pattern, layer, i, part);
+		int found = weight_resolve(s->c, part, &one, s->e);
+		if (found <= 0)
+			return found < 0 ? -1 : err_set(s->e, ERR_FORMAT, "%s: tensor %s is missing",
+				s->c->path, part);
+		w->parts[i] = one.tensor;
+	}
+	w->cols = heads * m->head_dim;
+	return 1;
+}
+
+static int find_one(struct search *s, enum role role, uint32_t layer, const char *pattern, struct weight *w)
+{
+	const struct model *m = s->m;
+	char name[NAME_MAX_LEN], first[NAME_MAX_LEN] = "";
+	uint64_t rows, cols;
+	role_shape(m, role, &rows, &cols);
+	if (rows > UINT32_MAX || cols > UINT32_MAX)
+		return err_set(s->e, ERR_FORMAT, "%s: the config's dimensions are too large", s->c->path);
+	for (const char *p = pattern; p; ) {
+		const char *next = expand(s, p, layer, 0, name);
+		*w = (struct weight){.role = role, .layer = layer, .rows = rows ? (uint32_t)rows : 1,
+			.cols = (uint32_t)cols};
+		w->transposed = role_is_streamed(role) && !role_is_global(role) &&
+			s->c->kind != CHECKPOINT_GGUF && (m->arch->flags & ARCH_TRANSPOSED);
+		if (w->transposed) {
+			w->rows = (uint32_t)cols;
+			w->cols = (uint32_t)rows;
+		}
+		int found = cols ? weight_resolve(s->c, name, w, s->e) : resolve_head_norm(s, name, p, layer, w);
+		if (found)
+			return found;
+		if (!*first)
+			memcpy(first, name, sizeof(first));
+		p = next;
+	}
+	if (role_is_optional(role))
+		return 0;
+	return err_set(s->e, ERR_FORMAT, "%s: tensor %s is missing", s->c->path, first);
+}
+
+/* A fused matrix is there: then its parts need not be. */
+static bool has_fused(const struct model *m, enum role role, uint32_t layer)
+{
+	bool qkv = role == ROLE_Q || role == ROLE_K || role == ROLE_V;
+	bool ffn = role == ROLE_GATE || role == ROLE_UP;
+	return (qkv && model_weight(m, layer, ROLE_QKV)) || (ffn && model_weight(m, layer, ROLE_GATE_UP));
+}
+
+/* Has the family names for both forms, so that the fused one may be missing? */
+static bool is_either(const struct model *m, bool gguf, enum role role)
+{
+	return (role == ROLE_QKV && arch_name(m->arch, gguf, ROLE_Q)) ||
+		(role == ROLE_GATE_UP && arch_name(m->arch, gguf, ROLE_UP));
+}
+
+static int add_weight(struct search *s, enum role role, uint32_t layer)
+{
+	struct model *m = s->m;
+	bool gguf = s->c->kind == CHECKPOINT_GGUF;
+	enum role from = role == ROLE_HEAD && m->tied ? ROLE_EMBED : role;
+	const char *pattern = arch_name(m->arch, gguf, from);
+	if (!pattern || !role_exists(s, role) || has_fused(m, role, layer))
+		return 0;
+	struct weight *w = &m->weights[m->n_weights];
+	char name[NAME_MAX_LEN];
+	if (is_either(m, gguf, role)) {
+		expand(s, pattern, layer, 0, name);
+		if (!checkpoint_find(s->c, name))
+			return 0;
+	}
+	int found = find_one(s, role, layer, pattern, w);
+	if (found <= 0) {
+		free(w->parts);
+		w->parts = NULL;
+		return found;
+	}
+	m->by_role[(size_t)layer * ROLES + role] = (int32_t)m->n_weights++;
+	for (uint32_t i = 1; i < w->n_parts; i++)
+		m->bytes += w->parts[i]->bytes;
+	if (!(role == ROLE_HEAD && m->tied))
+		m->bytes += w->tensor->bytes;
+	return 0;
+}
+
+/* The prefix of this checkpoint: a base model saved alone has none, multimodal ones add theirs. */
+static void choose_base(struct search *s)
+{
+	const struct arch *a = s->m->arch;
+	static const char *const others[][2] = {{"", ""}, {"model.language_model.", ""},
+		{"language_model.model.", "language_model."}, {"language_model.", "language_model."},
+		{"model.text_model.", ""}, {"text_model.model.", "text_model."}};
+	char name[NAME_MAX_LEN];
+	const char *pattern = arch_name(a, false, ROLE_EMBED);
+	s->base = a->base ? a->base : "";
+	s->head_prefix = "";
+	if (s->c->kind == CHECKPOINT_GGUF)
+		return;
+	struct search try = *s;
+	expand(&try, pattern, 0, 0, name);
+	for (size_t i = 0; !checkpoint_find(s->c, name) && i < sizeof(others) / sizeof(*others); i++) {
+		try.base = others[i][0];
+		try.head_prefix = others[i][1];
+		expand(&try, pattern, 0, 0, name);
+	}
+	if (checkpoint_find(s->c, name))
+		*s = try;
+}
+
+/* Without a tensor for the head, the embedding is the head, whatever the config says. */
+static void choose_tied(struct search *s)
+{
+	const char *pattern = arch_name(s->m->arch, s->c->kind == CHECKPOINT_GGUF, ROLE_HEAD);
+	char name[NAME_MAX_LEN];
+	for (const char *p = pattern; p && !s->m->tied; ) {
+		p = expand(s, p, 0, 0, name);
+		if (checkpoint_find(s->c, name))
+			return;
+	}
+	s->m->tied = true;
+}
+
+int weights_find(struct model *m, const struct checkpoint *c, struct err *e)
+{
+	struct search s = {.m = m, .c = c, .e = e};
+	/* Each layer needs several tensors, so a layer count beyond the tensors is refused before
+	 * anything is allocated for it. */
+	if (m->n_layers > c->n_tensors)
+		return err_set(e, ERR_FORMAT, "%s: the config names %u layers, but there are only %zu tensors",
+			c->path, m->n_layers, c->n_tensors);
+	size_t n = ((size_t)m->n_layers + 1) * ROLES;
+	m->weights = mem_array(n, sizeof(*m->weights));
+	m->by_role = mem_array(n, sizeof(*m->by_role));
+	if (!m->weights || !m->by_role)
+		return err_nomem(e);
+	for (size_t i = 0; i < n; i++)
+		m->by_role[i] = -1;
+	choose_base(&s);
+	choose_tied(&s);
+	for (uint32_t layer = 0; layer <= m->n_layers; layer++)
+		for (int r = 0; r < ROLES; r++)
+			if (role_is_global((enum role)r) == (layer == m->n_layers) &&
+				add_weight(&s, (enum role)r, layer) < 0)
+				return -1;
+	return 0;
+}
