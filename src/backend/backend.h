@@ -160,6 +160,8 @@ struct backend_ops {
 	void (*scale)(struct backend *b, float *y, float scale, size_t elements);
 	/* y = cap * tanh(y / cap) */
 	void (*softcap)(struct backend *b, float *y, float cap, size_t elements);
+	/* y = min(max(y, -limit), limit); NaN stays NaN */
+	void (*clamp)(struct backend *b, float *y, float limit, size_t elements);
 };
 
 struct backend {

@@ -5,46 +5,57 @@
 
 #include "base/clock.h"
 
-/* Time since the mark belongs to `cause`. */
-static void account(struct engine *en, enum cause cause, const char *what)
+void forward_account(struct engine *en, enum cause cause, const char *what)
 {
 	int64_t now = clock_ns();
 	trace_span(en->trace, cause, what, en->mark, now);
 	en->mark = now;
 }
 
-static const float *small(const struct engine *en, uint32_t layer, enum role role)
+const float *forward_small(const struct engine *en, uint32_t layer, enum role role)
 {
-	const struct weight *w = model_weight(en->c.model, layer, role);
+	const struct weight *w = role == ROLES ? NULL : model_weight(en->c.model, layer, role);
 	return w ? en->small[w - en->c.model->weights] : NULL;
 }
 
-/* y[n, ldy] = x[n, ldx] W^T + bias, chunk by chunk as the stream brings them. */
-static int matmul(struct engine *en, uint32_t layer, enum role role, enum role bias_role, float *y,
-	size_t ldy, const float *x, size_t ldx, uint32_t n, struct err *e)
+/* The next chunk of the schedule, leased. */
+static int acquire(struct engine *en, struct lease *l, struct err *e)
 {
-	const struct model *m = en->c.model;
+	const struct chunk *c = &en->c.plan->schedule.chunks[en->next_chunk];
+	if (atomic_load_explicit(&en->cancelled, memory_order_relaxed))
+		return err_set(e, ERR_CANCELLED, "stopped");
+	forward_account(en, CAUSE_COMPUTE, NULL);
+	int rc = stream_acquire(en->stream, en->next_chunk, l, e);
+	forward_account(en, CAUSE_DISK, NULL);
+	if (rc < 0)
+		return -1;
+	trace_use(en->trace, &(struct trace_chunk){.index = (uint32_t)en->next_chunk, .layer = c->layer,
+		.tier = (uint8_t)l->tier, .bytes = c->bytes, .issued = l->issued, .in_ram = l->in_ram,
+		.from = l->wait_from, .start = en->mark});
+	return 0;
+}
+
+int forward_matmul(struct engine *en, uint32_t layer, enum role role, float *y, size_t ldy, const float *x,
+	size_t ldx, uint32_t n, struct err *e)
+{
 	const struct schedule *s = &en->c.plan->schedule;
 	struct backend *b = en->c.backend;
-	const struct weight *w = model_weight(m, layer, role);
-	const float *bias = bias_role == ROLES ? NULL : small(en, layer, bias_role);
+	const struct weight *w = model_weight(en->c.model, layer, role);
+	const float *bias = forward_small(en, layer, role_bias(role));
 	uint32_t row = 0;
 	while (row < w->rows) {
 		const struct chunk *c = &s->chunks[en->next_chunk];
 		struct lease l;
-		if (atomic_load_explicit(&en->cancelled, memory_order_relaxed))
-			return err_set(e, ERR_CANCELLED, "stopped");
-		account(en, CAUSE_COMPUTE, NULL);
-		int rc = stream_acquire(en->stream, en->next_chunk, &l, e);
-		account(en, CAUSE_DISK, NULL);
-		if (rc < 0)
+		if (acquire(en, &l, e) < 0)
 			return -1;
-		trace_use(en->trace, &(struct trace_chunk){.index = (uint32_t)en->next_chunk, .layer = c->layer,
-			.tier = (uint8_t)l.tier, .bytes = c->bytes, .issued = l.issued, .in_ram = l.in_ram,
-			.from = l.wait_from, .start = en->mark});
-		const struct matmul mm = {.y = y + row, .ldy = ldy, .x = x, .ldx = ldx, .w = l.data,
+		struct matmul mm = {.y = y + row, .ldy = ldy, .x = x, .ldx = ldx, .w = l.data,
 			.dtype = w->dtype, .row0 = c->row0, .n = n, .k = w->cols, .rows = c->rows,
-			.bias = bias ? bias + row : NULL};
+			.bias = bias ? bias + row : NULL, .transposed = w->transposed};
+		if (w->transposed) {
+			mm.y = y;
+			mm.x = x + row;
+			mm.bias = bias;
+		}
 		b->ops->matmul(b, &mm);
 		stream_release(en->stream, &l);
 		row += c->rows;
@@ -53,72 +64,75 @@ static int matmul(struct engine *en, uint32_t layer, enum role role, enum role b
 	return 0;
 }
 
-/* y = rmsnorm(x) * weight of a role, [n, hidden] */
-static void rmsnorm(struct engine *en, uint32_t layer, enum role role, float *y, const float *x, uint32_t n)
+bool forward_norm(struct engine *en, uint32_t layer, enum role role, float *y, const float *x, uint32_t n)
 {
 	const struct model *m = en->c.model;
+	const float *w = forward_small(en, layer, role);
+	bool pre = role == ROLE_ATTN_NORM || role == ROLE_FFN_NORM || role == ROLE_OUT_NORM;
+	if (!w && !(m->norm_bare && pre))
+		return false;
 	const struct norm o = {.y = y, .x = x, .ld = m->hidden, .map = {0, 0, 1}, .n = n, .heads = 1,
-		.dim = m->hidden, .w = small(en, layer, role), .eps = m->norm_eps};
+		.dim = m->hidden, .w = w, .bias = forward_small(en, layer, role_bias(role)),
+		.eps = m->norm_eps, .centred = m->norm_centred};
 	en->c.backend->ops->norm(en->c.backend, &o);
+	return true;
 }
 
-static struct head_map map_plain(uint32_t heads)
-{
-	return (struct head_map){.start = 0, .stride = 0, .group = heads};
-}
-
-static int attention_block(struct engine *en, const struct pass *p, uint32_t layer, struct err *e)
+/* x += f, after the norm of f that some families have; or x = norm(x + f). */
+static void add_residual(struct engine *en, uint32_t layer, enum role post, enum role last, float *f, uint32_t n)
 {
 	const struct model *m = en->c.model;
 	struct backend *b = en->c.backend;
-	struct work *w = &en->w;
-	const uint32_t n = p->n, q = m->heads * m->head_dim, kv = m->kv_heads * m->head_dim;
-	const enum dtype kt = en->c.plan->kv_type;
-	float *qb = w->b, *kb = qb + (size_t)n * q, *vb = kb + (size_t)n * kv, *out = vb + (size_t)n * kv;
+	forward_norm(en, layer, post, f, f, n);
+	b->ops->add(b, en->w.x, f, m->residual_scale, n, m->hidden, m->hidden);
+	if (m->norm_last)
+		forward_norm(en, layer, last, en->w.x, en->w.x, n);
+}
 
-	rmsnorm(en, layer, ROLE_ATTN_NORM, w->h, w->x, n);
-	if (matmul(en, layer, ROLE_Q, ROLE_Q_BIAS, qb, q, w->h, m->hidden, n, e) < 0 ||
-		matmul(en, layer, ROLE_K, ROLE_K_BIAS, kb, kv, w->h, m->hidden, n, e) < 0 ||
-		matmul(en, layer, ROLE_V, ROLE_V_BIAS, vb, kv, w->h, m->hidden, n, e) < 0)
+/* What a sublayer reads: x, normed in h unless its norm comes later. */
+static const float *input(struct engine *en, uint32_t layer, enum role norm, uint32_t n)
+{
+	if (!en->c.model->norm_last && forward_norm(en, layer, norm, en->w.h, en->w.x, n))
+		return en->w.h;
+	return en->w.x;
+}
+
+static int layer_forward(struct engine *en, const struct pass *p, uint32_t layer, struct err *e)
+{
+	const struct model *m = en->c.model;
+	struct work *w = &en->w;
+	const float *in = input(en, layer, ROLE_ATTN_NORM, p->n);
+	if (attention_forward(en, p, layer, w->y, in, e) < 0)
 		return -1;
-	struct rope r = {.x = qb, .ldx = q, .map = map_plain(m->heads), .cos = w->cos, .sin = w->sin,
-		.n = n, .heads = m->heads, .head_dim = m->head_dim, .rot = m->rope.rot,
-		.style = m->rope.style};
-	b->ops->rope(b, &r);
-	r.x = kb;
-	r.ldx = kv;
-	r.heads = m->kv_heads;
-	r.map = map_plain(m->kv_heads);
-	b->ops->rope(b, &r);
-	b->ops->kv_store(b, en->k[layer], kt, kb, kv, r.map, m->kv_heads, m->head_dim, w->new_cells, n);
-	b->ops->kv_store(b, en->v[layer], kt, vb, kv, r.map, m->kv_heads, m->head_dim, w->new_cells, n);
-	const struct attention a = {.out = out, .ldo = q, .q = qb, .ldq = q, .q_map = map_plain(m->heads),
-		.k = en->k[layer], .v = en->v[layer], .kv_type = kt, .cells = w->cells, .rows = w->rows,
-		.n = n, .heads = m->heads, .kv_heads = m->kv_heads, .head_dim = m->head_dim,
-		.max_count = p->pos0 + n, .scale = 1.0f / sqrtf((float)m->head_dim)};
-	b->ops->attention(b, &a);
-	if (matmul(en, layer, ROLE_O, ROLE_O_BIAS, w->h, m->hidden, out, q, n, e) < 0)
+	/* In parallel both read the same x, normed by one norm or by one each. */
+	if (m->parallel && forward_norm(en, layer, ROLE_FFN_NORM, w->h, w->x, p->n))
+		in = w->h;
+	add_residual(en, layer, ROLE_ATTN_POST, ROLE_ATTN_NORM, w->y, p->n);
+	if (!m->parallel)
+		in = input(en, layer, ROLE_FFN_NORM, p->n);
+	if (ffn_forward(en, p, layer, w->y, in, e) < 0)
 		return -1;
-	b->ops->add(b, w->x, w->h, 1.0f, n, m->hidden, m->hidden);
+	add_residual(en, layer, ROLE_FFN_POST, ROLE_FFN_NORM, w->y, p->n);
 	return 0;
 }
 
-static int ffn_block(struct engine *en, const struct pass *p, uint32_t layer, struct err *e)
+/* x += the learned positions of the rows. */
+static int add_positions(struct engine *en, const struct pass *p, struct err *e)
 {
 	const struct model *m = en->c.model;
+	const struct weight *w = model_weight(m, m->n_layers, ROLE_POS_EMBED);
 	struct backend *b = en->c.backend;
-	struct work *w = &en->w;
-	const uint32_t n = p->n;
-	float *gate = w->b, *up = gate + (size_t)n * m->ffn;
-
-	rmsnorm(en, layer, ROLE_FFN_NORM, w->h, w->x, n);
-	if (matmul(en, layer, ROLE_GATE, ROLE_GATE_BIAS, gate, m->ffn, w->h, m->hidden, n, e) < 0 ||
-		matmul(en, layer, ROLE_UP, ROLE_UP_BIAS, up, m->ffn, w->h, m->hidden, n, e) < 0)
+	if (!w)
+		return 0;
+	uint64_t first = (uint64_t)p->pos0 + m->pos_offset, bytes = p->n * w->row_bytes;
+	if (first + p->n > w->rows)
+		return err_set(e, ERR_LIMIT, "the model has learned %u positions; there is none for token %llu",
+			w->rows - m->pos_offset, (unsigned long long)(p->pos0 + p->n));
+	if (stream_read(en->stream, w->tensor->file, w->offset + first * w->row_bytes, bytes, en->s.pos_raw, e) < 0)
 		return -1;
-	b->ops->act_mul(b, m->act, gate, gate, up, n, m->ffn, m->ffn);
-	if (matmul(en, layer, ROLE_DOWN, ROLE_DOWN_BIAS, w->h, m->hidden, gate, m->ffn, n, e) < 0)
-		return -1;
-	b->ops->add(b, w->x, w->h, 1.0f, n, m->hidden, m->hidden);
+	b->ops->upload(b, QUEUE_COMPUTE, en->w.pos_raw, en->s.pos_raw, bytes);
+	b->ops->decode(b, en->w.h, en->w.pos_raw, w->dtype, (size_t)p->n * m->hidden);
+	b->ops->add(b, en->w.x, en->w.h, 1, p->n, m->hidden, m->hidden);
 	return 0;
 }
 
@@ -128,48 +142,85 @@ static int embed(struct engine *en, const struct pass *p, struct err *e)
 	const struct model *m = en->c.model;
 	const struct weight *w = model_weight(m, m->n_layers, ROLE_EMBED);
 	struct backend *b = en->c.backend;
+	const bool projected = model_weight(m, m->n_layers, ROLE_PROJ_IN);
+	float *to = projected ? en->w.b : en->w.x;
 	if (embed_gather(&en->embed, en->stream, p->tokens, p->n, en->s.embed_raw, e) < 0)
 		return -1;
-	account(en, CAUSE_DISK, "embedding");
+	forward_account(en, CAUSE_DISK, "embedding");
 	b->ops->upload(b, QUEUE_COMPUTE, en->w.embed_raw, en->s.embed_raw, p->n * w->row_bytes);
-	b->ops->decode(b, en->w.x, en->w.embed_raw, w->tensor->dtype, (size_t)p->n * m->hidden);
-	return 0;
+	b->ops->decode(b, to, en->w.embed_raw, w->tensor->dtype, (size_t)p->n * m->embed_dim);
+	if (m->embed_scale != 1)
+		b->ops->scale(b, to, m->embed_scale, (size_t)p->n * m->embed_dim);
+	if (projected && forward_matmul(en, m->n_layers, ROLE_PROJ_IN, en->w.x, m->hidden, to, m->embed_dim,
+				 p->n, e) < 0)
+		return -1;
+	return add_positions(en, p, e);
+}
+
+/* Cosines and sines of the rows' positions, for each set of frequencies. */
+static void place_rotations(struct engine *en, const struct pass *p)
+{
+	struct backend *b = en->c.backend;
+	const uint32_t n_sets = en->c.model->n_ropes;
+	size_t at = 0;
+	if (n_sets && en->rope_len != p->total) {
+		for (uint32_t set = 0; set < n_sets; set++)
+			rope_inv_freq(&en->rope[set], p->total, en->inv_freq[set]);
+		en->rope_len = p->total;
+	}
+	for (uint32_t set = 0; set < n_sets; set++) {
+		const uint32_t half = en->rope[set].rot / 2;
+		const float factor = (float)en->rope[set].attention;
+		for (uint32_t i = 0; i < p->n; i++) {
+			for (uint32_t j = 0; j < half; j++, at++) {
+				float angle = (float)(p->pos0 + i) * en->inv_freq[set][j];
+				en->s.cos[at] = cosf(angle) * factor;
+				en->s.sin[at] = sinf(angle) * factor;
+			}
+		}
+	}
+	b->ops->upload(b, QUEUE_COMPUTE, en->w.cos, en->s.cos, at * sizeof(float));
+	b->ops->upload(b, QUEUE_COMPUTE, en->w.sin, en->s.sin, at * sizeof(float));
 }
 
 /* Positions, cells and rotations of the rows, to the device. */
 static void place_rows(struct engine *en, const struct pass *p)
 {
-	const uint32_t half = en->c.model->rope.rot / 2;
 	struct backend *b = en->c.backend;
+	const uint32_t window = en->c.model->window;
 	for (uint32_t i = 0; i < p->n; i++) {
-		uint32_t pos = p->pos0 + i;
+		uint32_t pos = p->pos0 + i, out = window && pos + 1 > window ? pos + 1 - window : 0;
 		en->s.new_cells[i] = en->s.cells[pos];
 		en->s.rows[i] = (struct attn_row){.base = 0, .first = 0, .count = pos + 1};
-		for (uint32_t j = 0; j < half; j++) {
-			float angle = (float)pos * en->inv_freq[j];
-			en->s.cos[(size_t)i * half + j] = cosf(angle);
-			en->s.sin[(size_t)i * half + j] = sinf(angle);
-		}
+		en->s.rows[p->n + i] = (struct attn_row){.base = 0, .first = out, .count = pos + 1 - out};
 	}
-	size_t rot_bytes = (size_t)p->n * half * sizeof(float);
-	b->ops->upload(b, QUEUE_COMPUTE, en->w.cos, en->s.cos, rot_bytes);
-	b->ops->upload(b, QUEUE_COMPUTE, en->w.sin, en->s.sin, rot_bytes);
+	place_rotations(en, p);
 	b->ops->upload(b, QUEUE_COMPUTE, en->w.new_cells, en->s.new_cells, p->n * sizeof(uint32_t));
 	b->ops->upload(b, QUEUE_COMPUTE, en->w.cells, en->s.cells, (p->pos0 + p->n) * sizeof(uint32_t));
-	b->ops->upload(b, QUEUE_COMPUTE, en->w.rows, en->s.rows, p->n * sizeof(struct attn_row));
+	b->ops->upload(b, QUEUE_COMPUTE, en->w.rows, en->s.rows, 2 * p->n * sizeof(struct attn_row));
 }
 
 static int head(struct engine *en, const struct pass *p, struct err *e)
 {
 	const struct model *m = en->c.model;
 	struct backend *b = en->c.backend;
-	uint32_t n = p->n - p->logits_from;
+	const uint32_t n = p->n - p->logits_from;
 	const float *x = en->w.x + (size_t)p->logits_from * m->hidden;
-	rmsnorm(en, m->n_layers, ROLE_OUT_NORM, en->w.h, x, n);
-	if (matmul(en, m->n_layers, ROLE_HEAD, ROLES, en->w.logits, m->vocab, en->w.h, m->hidden, n, e) < 0)
+	float *logits = en->w.logits;
+	if (forward_norm(en, m->n_layers, ROLE_OUT_NORM, en->w.h, x, n))
+		x = en->w.h;
+	if (model_weight(m, m->n_layers, ROLE_PROJ_OUT)) {
+		if (forward_matmul(en, m->n_layers, ROLE_PROJ_OUT, en->w.b, m->embed_dim, x, m->hidden, n, e) < 0)
+			return -1;
+		x = en->w.b;
+	}
+	if (forward_matmul(en, m->n_layers, ROLE_HEAD, logits, m->vocab, x, m->embed_dim, n, e) < 0)
 		return -1;
-	b->ops->download(b, QUEUE_COMPUTE, en->s.logits, en->w.logits,
-		(size_t)n * m->vocab * sizeof(float));
+	if (m->logit_scale != 1)
+		b->ops->scale(b, logits, m->logit_scale, (size_t)n * m->vocab);
+	if (m->logit_softcap > 0)
+		b->ops->softcap(b, logits, m->logit_softcap, (size_t)n * m->vocab);
+	b->ops->download(b, QUEUE_COMPUTE, en->s.logits, logits, (size_t)n * m->vocab * sizeof(float));
 	return 0;
 }
 
@@ -181,9 +232,9 @@ static int run(struct engine *en, const struct pass *p, struct err *e)
 	place_rows(en, p);
 	for (uint32_t layer = 0; layer < m->n_layers; layer++) {
 		trace_layer(en->trace, layer);
-		if (attention_block(en, p, layer, e) < 0 || ffn_block(en, p, layer, e) < 0)
+		if (layer_forward(en, p, layer, e) < 0)
 			return -1;
-		account(en, CAUSE_COMPUTE, NULL);
+		forward_account(en, CAUSE_COMPUTE, NULL);
 	}
 	trace_layer(en->trace, m->n_layers);
 	if (p->logits_from < p->n)
@@ -207,7 +258,7 @@ int forward_pass(struct engine *en, const struct pass *p, struct err *e)
 		*e = late;
 		rc = -1;
 	}
-	account(en, CAUSE_COMPUTE, NULL);
+	forward_account(en, CAUSE_COMPUTE, NULL);
 	if (rc < 0)
 		stream_rewind(en->stream);
 	trace_pass_end(en->trace, rc == 0);

@@ -10,18 +10,19 @@
 /* Device buffers; [n, ...] with n = plan.prefill_rows. Region b is used twice in a layer: for q, k, v
  * and the attention's output, then for gate and up. */
 struct work {
-	float *x, *h;	     /* [n, hidden]: residual stream, normed input or sublayer output */
-	float *b;	     /* [n, max(2 q + 2 kv, 2 ffn)] */
-	float *cos, *sin;    /* [n, rot / 2] */
+	float *x, *h, *y;    /* [n, hidden]: residual stream, normed input, a sublayer's output */
+	float *b;	     /* [n, max(qkv + heads * head_dim, 2 ffn)] */
+	float *cos, *sin;    /* a set of rope after the other, each [n, rot / 2] */
 	float *logits;	     /* [logits_rows, vocab] */
 	void *embed_raw;     /* [n] rows of the embedding as stored */
+	void *pos_raw;	     /* the same of learned positions, where there are any */
 	uint32_t *cells;     /* [ctx]: cells of the sequence in rising position */
 	uint32_t *new_cells; /* [n]: where the rows of this pass are stored */
-	struct attn_row *rows; /* [n] */
+	struct attn_row *rows; /* [2, n]: for layers that see all, for windowed ones */
 };
 
 struct host { /* staging memory that copies run from and to */
-	void *embed_raw;
+	void *embed_raw, *pos_raw;
 	float *cos, *sin, *logits;
 	uint32_t *cells, *new_cells;
 	struct attn_row *rows;
@@ -41,7 +42,12 @@ struct engine {
 	size_t small_bytes;
 	void **k, **v;	 /* [n_layers] device: [ctx, kv_heads * head_dim] */
 	size_t kv_layer_bytes;
-	float *inv_freq; /* host [rot / 2] */
+	struct rope_params rope[2]; /* the model's; factors that GGUF has as tensors are ours */
+	float *rope_factors[3];	    /* host, owned: short, long, all */
+	float *inv_freq[2];	    /* host [rot / 2] of each set, for sequences like those of rope_len */
+	uint32_t rope_len;	    /* tokens of the sequence that the frequencies are for */
+	uint32_t cells_len;	    /* the same for the cells that are stored; 0: they differ */
+	float *slopes;		    /* device [heads] for ALiBi, or NULL; in small_block */
 	uint32_t *ids;	 /* [ctx] committed tokens; token i lies in cell s.cells[i] */
 	size_t n_ids;
 	struct embed embed;
@@ -56,11 +62,48 @@ struct pass {
 	const uint32_t *tokens; /* [n] */
 	uint32_t n;
 	uint32_t pos0;		/* position of the first row = committed tokens before it */
+	uint32_t total;		/* tokens of the sequence that this pass belongs to */
 	uint32_t logits_from;	/* logits for rows logits_from..n-1; n: none */
 	bool prefill;
 };
 
 /* Logits arrive in en->s.logits. On failure the stream is rewound. */
 int forward_pass(struct engine *en, const struct pass *p, struct err *e);
+
+/* Lay the buffers out in `base` for n rows a pass; returns their bytes, base NULL: nothing else. */
+size_t buffers_work(struct work *w, void *base, const struct model *m, size_t n, size_t logits_rows, size_t ctx);
+size_t buffers_host(struct host *s, void *base, const struct model *m, size_t n, size_t logits_rows, size_t ctx);
+
+/* Norms, biases and the like: read once, kept as float32. */
+int small_load(struct engine *en, struct err *e);
+uint64_t small_bytes(const struct model *m);
+
+/* --- pieces of a pass, shared by forward.c, attention.c and ffn.c ------------------------------ */
+
+/* Time since the mark belongs to `cause`. */
+void forward_account(struct engine *en, enum cause cause, const char *what);
+
+/* A norm, bias or other small vector on the device, or NULL. */
+const float *forward_small(const struct engine *en, uint32_t layer, enum role role);
+
+/* y[n, ldy] = x[n, ldx] W^T + bias, chunk by chunk as the stream brings them. */
+int forward_matmul(struct engine *en, uint32_t layer, enum role role, float *y, size_t ldy, const float *x,
+	size_t ldx, uint32_t n, struct err *e);
+
+/* y = norm(x) with the weights of a role, [n, hidden]; false if the model has no such norm. */
+bool forward_norm(struct engine *en, uint32_t layer, enum role role, float *y, const float *x, uint32_t n);
+
+/* The sublayers: y = f(x), [n, hidden]. y may not be x. */
+int attention_forward(struct engine *en, const struct pass *p, uint32_t layer, float *y, const float *x,
+	struct err *e);
+int ffn_forward(struct engine *en, const struct pass *p, uint32_t layer, float *y, const float *x,
+	struct err *e);
+
+/* Floats a row of region b that they need. */
+size_t attention_width(const struct model *m);
+size_t ffn_width(const struct model *m);
+
+/* Bytes of one cell of a layer: k and v together take twice this. */
+uint64_t attention_cell_bytes(const struct model *m, enum dtype type);
 
 #endif

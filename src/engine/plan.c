@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "engine/forward.h"
 #include "stream/stream.h"
 
 #define MIB ((uint64_t)1 << 20)
@@ -17,27 +18,13 @@
 
 static uint64_t kv_bytes(const struct model *m, enum dtype type, uint64_t ctx)
 {
-	uint64_t row = dtype_bytes(type, (uint64_t)m->kv_heads * m->head_dim);
-	return 2 * m->n_layers * mem_align_up(ctx * row, MEM_PAGE);
+	return 2 * m->n_layers * mem_align_up(ctx * attention_cell_bytes(m, type), MEM_PAGE);
 }
 
 static uint64_t activation_bytes(const struct model *m, uint64_t n, uint64_t logits_rows)
 {
-	uint64_t q = (uint64_t)m->heads * m->head_dim, kv = (uint64_t)m->kv_heads * m->head_dim;
-	uint64_t a = 2 * q + 2 * kv, b = 2 * (uint64_t)m->ffn;
-	uint64_t floats = n * (2 * (uint64_t)m->hidden + (a > b ? a : b) + 2 * (uint64_t)m->rope.rot);
-	const struct weight *embed = model_weight(m, m->n_layers, ROLE_EMBED);
-	return 4 * (floats + logits_rows * m->vocab) + n * (embed->row_bytes + 64) + 16 * MEM_PAGE;
-}
-
-/* Norms, biases: always resident, as float32. */
-static uint64_t small_bytes(const struct model *m)
-{
-	uint64_t sum = 0;
-	for (size_t i = 0; i < m->n_weights; i++)
-		if (!role_is_streamed(m->weights[i].role) && m->weights[i].role != ROLE_EMBED)
-			sum += 4 * (uint64_t)m->weights[i].cols;
-	return mem_align_up(sum, MEM_PAGE);
+	struct work w;
+	return buffers_work(&w, NULL, m, n, logits_rows, 0) + 16 * MEM_PAGE;
 }
 
 static uint64_t fixed_bytes(const struct plan *p)
@@ -191,7 +178,7 @@ int plan_make(struct plan *p, const struct model *m, const struct plan_request *
 	if (now > p->base_bytes)
 		p->base_bytes = now;
 	p->backend_bytes = r->backend;
-	p->small_bytes = small_bytes(m);
+	p->small_bytes = mem_align_up(small_bytes(m), MEM_PAGE);
 	uint64_t avail = plan_free_ram() + plan_process_ram();
 	p->ram_bytes = r->ram ? r->ram : avail - avail / 10;
 	if (r->ctx && r->ctx < p->prefill_rows)

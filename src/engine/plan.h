@@ -2,9 +2,7 @@
  *
  * Host memory on a CPU:  ram = base + backend + kv + activations + small + ring + resident.
  * kv = 2 * layers * ctx * kv_heads * head_dim * bytes per element.
- * activations (float32, n = prefill_rows rows):
- *   n * (2 hidden + max(2 q + 2 kv, 2 ffn) + 2 rot) + logits_rows * vocab,
- *   with q = heads * head_dim, kv = kv_heads * head_dim; beside the raw embedding rows of the block.
+ * activations: the buffers of a pass of n = prefill_rows rows (engine/buffers.c).
  * A cyclic scan defeats LRU, so the resident set is fixed; it is spread evenly through the schedule,
  * so that the disk works while resident chunks compute. */
 #ifndef AIRLCHAT_ENGINE_PLAN_H

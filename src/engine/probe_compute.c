@@ -109,7 +109,7 @@ static void between(struct bench *t, int step)
 		.heads = m->heads, .kv_heads = m->kv_heads, .head_dim = m->head_dim, .max_count = t->ctx,
 		.scale = 1.0f / sqrtf((float)m->head_dim)};
 	const struct rope rope = {.x = t->y, .ldx = q, .map = map, .cos = t->x, .sin = t->x, .n = 1,
-		.heads = m->heads, .head_dim = m->head_dim, .rot = m->rope.rot, .style = m->rope.style};
+		.heads = m->heads, .head_dim = m->head_dim, .rot = m->n_ropes ? m->rope[0].rot : 0, .style = m->rope_style};
 	switch (step) {
 	case 0:
 	case 4:

@@ -59,6 +59,9 @@ extern role_names names_hf_llama, names_gguf; /* names.c */
 int config_from_json(struct model *m, const struct checkpoint *c, struct err *e);
 int config_from_gguf(struct model *m, const struct checkpoint *c, struct err *e);
 
+/* What follows from the row alone, before its config is read; json: a Hugging Face folder. */
+void model_defaults(struct model *m, bool json);
+
 /* Find the weights of m in c; shapes and dtypes are checked. */
 int weights_find(struct model *m, const struct checkpoint *c, struct err *e);
 /* One weight by the name of its tensor: fills dtype, place and scales of *w, whose role, layer, rows,

@@ -3,9 +3,21 @@
 #include <math.h>
 #include <string.h>
 
+#include "model/arch.h"
+
 static void without(struct model *m, enum role role)
 {
 	m->without |= (uint64_t)1 << role;
+}
+
+/* Families whose code knows one key-value head for each head, whatever the file says. */
+static void plain_heads(struct config *c, struct model *m)
+{
+	m->kv_heads = m->heads;
+	m->head_dim = m->hidden / m->heads;
+	if (!m->head_dim)
+		config_fail(c, "hidden_size", "is smaller than the number of heads");
+	m->attn_scale = 1.0f / sqrtf((float)m->head_dim);
 }
 
 void json_qwen2(struct config *c, struct model *m)
@@ -168,6 +180,7 @@ void json_falcon(struct config *c, struct model *m)
 
 void json_gpt2(struct config *c, struct model *m)
 {
+	plain_heads(c, m);
 	if (!config_flag(c, "scale_attn_weights", true))
 		m->attn_scale = 1;
 	if (config_flag(c, "scale_attn_by_inverse_layer_idx", false))
@@ -178,11 +191,13 @@ void json_gpt2(struct config *c, struct model *m)
 
 void json_neox(struct config *c, struct model *m)
 {
+	plain_heads(c, m);
 	m->parallel = config_flag(c, "use_parallel_residual", true);
 }
 
 void json_opt(struct config *c, struct model *m)
 {
+	plain_heads(c, m);
 	m->pos_offset = 2;
 	m->norm_eps = 1e-5f;
 	m->embed_dim = config_count(c, "word_embed_proj_dim", m->hidden);

@@ -3,8 +3,11 @@
 #include "base/mem.h"
 #include "model/model.h"
 
-static const enum role order[] = {
-	ROLE_Q, ROLE_K, ROLE_V, ROLE_O, ROLE_GATE, ROLE_UP, ROLE_DOWN, ROLE_HEAD};
+/* In the order of forward.c, attention.c and ffn.c. */
+static const enum role first[] = {ROLE_PROJ_IN};
+static const enum role in_layer[] = {
+	ROLE_QKV, ROLE_Q, ROLE_K, ROLE_V, ROLE_O, ROLE_GATE_UP, ROLE_GATE, ROLE_UP, ROLE_DOWN};
+static const enum role last[] = {ROLE_PROJ_OUT, ROLE_HEAD};
 
 /* Chunks of one weight: as many rows as fit, spread so that all are nearly equal. */
 static uint32_t chunk_count(const struct weight *w, uint64_t chunk_bytes)
@@ -34,22 +37,32 @@ static void add_chunks(struct schedule *s, const struct model *m, const struct w
 	}
 }
 
+/* Add, or with s->chunks NULL only count, the chunks of these roles in a layer. */
+static void add_roles(struct schedule *s, const struct model *m, uint32_t layer, const enum role *roles,
+	size_t n, uint64_t chunk_bytes)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct weight *w = model_weight(m, layer, roles[i]);
+		if (w && s->chunks)
+			add_chunks(s, m, w, chunk_bytes);
+		else if (w)
+			s->n += chunk_count(w, chunk_bytes);
+	}
+}
+
 int schedule_make(struct schedule *s, const struct model *m, uint64_t chunk_bytes, struct err *e)
 {
 	*s = (struct schedule){0};
-	size_t n = 0;
-	for (int count = 1; count >= 0; count--) {
-		for (uint32_t layer = 0; layer <= m->n_layers; layer++) {
-			for (size_t i = 0; i < sizeof(order) / sizeof(*order); i++) {
-				const struct weight *w = model_weight(m, layer, order[i]);
-				if (w && count)
-					n += chunk_count(w, chunk_bytes);
-				else if (w)
-					add_chunks(s, m, w, chunk_bytes);
-			}
-		}
-		if (count && !(s->chunks = mem_array(n, sizeof(*s->chunks))))
+	for (int round = 0; round < 2; round++) {
+		add_roles(s, m, m->n_layers, first, sizeof(first) / sizeof(*first), chunk_bytes);
+		for (uint32_t layer = 0; layer < m->n_layers; layer++)
+			add_roles(s, m, layer, in_layer, sizeof(in_layer) / sizeof(*in_layer), chunk_bytes);
+		add_roles(s, m, m->n_layers, last, sizeof(last) / sizeof(*last), chunk_bytes);
+		if (round)
+			break;
+		if (!(s->chunks = mem_array(s->n, sizeof(*s->chunks))))
 			return err_nomem(e);
+		s->n = 0;
 	}
 	return 0;
 }

@@ -25,7 +25,8 @@ enum task_kind {
 	TASK_ACT_MUL,
 	TASK_ADD,
 	TASK_SCALE,
-	TASK_SOFTCAP
+	TASK_SOFTCAP,
+	TASK_CLAMP
 };
 
 struct task {
@@ -131,6 +132,9 @@ static void run_task(struct backend *c, const struct task *t)
 		break;
 	case TASK_SOFTCAP:
 		c->ops->softcap(c, t->to, t->value, t->size);
+		break;
+	case TASK_CLAMP:
+		c->ops->clamp(c, t->to, t->value, t->size);
 		break;
 	case TASK_SCALE:
 		c->ops->scale(c, t->to, t->value, t->size);
@@ -377,6 +381,12 @@ static void delay_softcap(struct backend *b, float *y, float cap, size_t element
 		(struct task){.kind = TASK_SOFTCAP, .to = y, .value = cap, .size = elements});
 }
 
+static void delay_clamp(struct backend *b, float *y, float limit, size_t elements)
+{
+	push(b, QUEUE_COMPUTE,
+		(struct task){.kind = TASK_CLAMP, .to = y, .value = limit, .size = elements});
+}
+
 /* --- open and close ------------------------------------------------------------------ */
 
 static void stop_queues(struct delay *d, int count)
@@ -433,6 +443,7 @@ static const struct backend_ops delay_ops = {
 	.add = delay_add,
 	.scale = delay_scale,
 	.softcap = delay_softcap,
+	.clamp = delay_clamp,
 };
 
 int delay_backend_open(struct backend **out, const char *ops, int threads, uint64_t seed,

@@ -315,6 +315,13 @@ static void cpu_softcap(struct backend *b, float *y, float cap, size_t elements)
 	pool_run(c->pool, softcap_part, &(struct job){c, &o}, items, grain_for(c, items, DECODE_PIECE, 1));
 }
 
+static void cpu_clamp(struct backend *b, float *y, float limit, size_t elements)
+{
+	(void)b;
+	for (size_t i = 0; i < elements; i++)
+		y[i] = y[i] > limit ? limit : y[i] < -limit ? -limit : y[i];
+}
+
 /* --- open and close ---------------------------------------------------------- */
 
 static void cpu_close(struct backend *b)
@@ -350,6 +357,7 @@ static const struct backend_ops cpu_ops = {
 	.add = cpu_add,
 	.scale = cpu_scale,
 	.softcap = cpu_softcap,
+	.clamp = cpu_clamp,
 };
 
 static const struct cpu_kernels *kernels_of(const char *name)
