@@ -178,10 +178,12 @@ void stream_rewind(struct stream *s)
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* Wait until the chunk is in host memory. The lock is held. */
+/* Wait until the chunk is in host memory. What failed while it was read ahead is tried once more before
+ * it is an error: the cause may have passed. The lock is held. */
 static int wait_for(struct stream *s, size_t index, struct err *e)
 {
 	struct entry *en = &s->entries[index];
+	int failures = 0;
 	while (true) {
 		if (s->interrupted)
 			return err_set(e, ERR_CANCELLED, "stopped");
@@ -190,15 +192,16 @@ static int wait_for(struct stream *s, size_t index, struct err *e)
 		struct load *l = en->state == COMING ? &s->loads[en->load] : NULL;
 		if (l && l->state == LOAD_READY)
 			return 0;
-		if (l && l->state == LOAD_FAILED) {
+		const bool failed = l && l->state == LOAD_FAILED;
+		const bool passed = !l && (s->wrapped || s->walk > index); /* by the reader */
+		if (failed && ++failures == 2)
 			read_failed(s, l->bad_file, l->bad_offset, l->error, e);
-			walker_seek(s, index, true); /* the next acquire tries again */
-			walker_wake(s);
-			return -1;
-		}
-		if (!l && (s->wrapped || s->walk > index)) { /* the reader has passed it */
+		if (failed || passed) {
 			walker_seek(s, index, true);
 			walker_wake(s);
+			if (failures == 2)
+				return -1;
+			continue;
 		}
 		pthread_cond_wait(&s->changed, &s->lock);
 	}

@@ -204,7 +204,7 @@ int request_verdict(struct read_req *r, uint64_t needed_end, unsigned *tries)
 	if (got == 0)
 		return FILE_ENDED;
 	got = got / MEM_PAGE * MEM_PAGE; /* go on at an aligned place */
-	if (got == 0 && (*tries += FAILURE) > PATIENCE)
+	if (got == 0 && ++*tries > PATIENCE)
 		return FILE_ENDED;
 	r->offset += got;
 	r->bytes -= got;

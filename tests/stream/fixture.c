@@ -1,0 +1,122 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "backend/cpu/cpu.h"
+#include "stream/fixture.h"
+
+uint32_t fixture_random(struct fixture *f, uint32_t below)
+{
+	f->random = f->random * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)((f->random >> 33) % below);
+}
+
+static void write_file(struct fixture *f, uint32_t i)
+{
+	char name[96];
+	snprintf(name, sizeof(name), "%s/part-%u", f->dir, i);
+	unsigned char *p = malloc(FILE_BYTES);
+	assert_non_null(p);
+	for (size_t at = 0; at < FILE_BYTES; at++)
+		p[at] = file_byte(i, at);
+	FILE *out = fopen(name, "wb");
+	assert_non_null(out);
+	assert_int_equal(fwrite(p, 1, FILE_BYTES, out), FILE_BYTES);
+	assert_int_equal(fclose(out), 0);
+	free(p);
+	f->files[i] = (struct checkpoint_file){.path = strdup(name), .size = FILE_BYTES};
+}
+
+static struct extent odd_extent(struct fixture *f, uint32_t most)
+{
+	uint64_t bytes = 1 + fixture_random(f, most);
+	uint64_t offset = fixture_random(f, (uint32_t)(FILE_BYTES - bytes + 1));
+	if (fixture_random(f, 8) == 0)
+		offset = FILE_BYTES - bytes; /* up to the last byte */
+	return (struct extent){fixture_random(f, FILES), offset, bytes};
+}
+
+void fixture_open(struct fixture *f, uint64_t seed, const char *reader, unsigned depth, uint32_t resident)
+{
+	struct err e = ERR_INIT;
+	struct reader *real;
+	memset(f, 0, sizeof(*f));
+	f->random = seed;
+	snprintf(f->dir, sizeof(f->dir), "/tmp/airlchat-stream-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	for (uint32_t i = 0; i < FILES; i++)
+		write_file(f, i);
+	f->checkpoint = (struct checkpoint){.files = f->files, .n_files = FILES};
+	f->schedule = (struct schedule){.chunks = f->chunks, .n = CHUNKS};
+	for (size_t i = 0; i < CHUNKS; i++) {
+		struct chunk *c = &f->chunks[i];
+		c->data = odd_extent(f, i % 7 == 0 ? 1200000 : 60000);
+		if (i % 3 == 0)
+			c->scale = odd_extent(f, 3000);
+		c->bytes = c->data.bytes + c->scale.bytes;
+		f->schedule.bytes += c->bytes;
+		f->tiers[i] = fixture_random(f, 100) < resident ? TIER_RAM : TIER_DISK;
+	}
+	assert_int_equal(cpu_backend_open(&f->backend, "ref", 1, &e), 0);
+	if (reader_open(&real, reader, &f->checkpoint, NULL, depth, &e) < 0)
+		fail_msg("%s", e.msg);
+	assert_int_equal(fault_reader_open(&f->reader, real, &e), 0);
+}
+
+void fixture_stream(struct fixture *f, size_t extra)
+{
+	struct err e = ERR_INIT;
+	const struct stream_config c = {.checkpoint = &f->checkpoint, .schedule = &f->schedule,
+		.tiers = f->tiers, .ring_bytes = stream_ring_min(&f->schedule) + extra,
+		.backend = f->backend, .reader = f->reader};
+	if (stream_open(&f->stream, &c, &e) < 0)
+		fail_msg("%s", e.msg);
+}
+
+void fixture_close(struct fixture *f)
+{
+	stream_close(f->stream);
+	f->reader->ops->close(f->reader);
+	f->backend->ops->close(f->backend);
+	for (uint32_t i = 0; i < FILES; i++) {
+		unlink(f->files[i].path);
+		free(f->files[i].path);
+	}
+	rmdir(f->dir);
+}
+
+static bool same(const struct extent *x, const unsigned char *p)
+{
+	for (uint64_t i = 0; i < x->bytes; i++)
+		if (p[i] != file_byte(x->file, x->offset + i))
+			return false;
+	return true;
+}
+
+bool lease_is_right(const struct fixture *f, const struct lease *l)
+{
+	const struct chunk *c = &f->chunks[l->index];
+	if (!c->scale.bytes != !l->scale)
+		return false;
+	return same(&c->data, l->data) && (!l->scale || same(&c->scale, l->scale));
+}
+
+void run_pass(struct fixture *f, size_t from, size_t to)
+{
+	struct err e = ERR_INIT;
+	for (size_t i = from; i < to; i++) {
+		struct lease l;
+		if (stream_acquire(f->stream, i, &l, &e) < 0)
+			fail_msg("chunk %zu: %s", i, e.msg);
+		if (!lease_is_right(f, &l))
+			fail_msg("chunk %zu has wrong bytes", i);
+		stream_release(f->stream, &l);
+	}
+}

@@ -1,0 +1,45 @@
+/* A checkpoint of two files with known bytes, a schedule of odd chunks over them, and a stream. */
+#ifndef AIRLCHAT_TESTS_STREAM_FIXTURE_H
+#define AIRLCHAT_TESTS_STREAM_FIXTURE_H
+
+#include "backend/backend.h"
+#include "stream/stream.h"
+#include "support/fault_reader.h"
+
+enum { FILES = 2, CHUNKS = 40, FILE_BYTES = 3000001 };
+
+struct fixture {
+	char dir[64];
+	char *paths[FILES];
+	struct checkpoint_file files[FILES];
+	struct checkpoint checkpoint;
+	struct chunk chunks[CHUNKS];
+	struct schedule schedule;
+	uint8_t tiers[CHUNKS];
+	struct backend *backend;
+	struct reader *reader; /* a fault reader */
+	struct stream *stream;
+	uint64_t random;
+};
+
+/* What byte `at` of a file holds. */
+static inline unsigned char file_byte(uint32_t file, uint64_t at)
+{
+	uint64_t x = (at + 1) * 0x9E3779B97F4A7C15u ^ (uint64_t)file << 60;
+	return (unsigned char)(x >> 56 ^ x >> 23);
+}
+
+uint32_t fixture_random(struct fixture *f, uint32_t below);
+
+/* Files, schedule, tiers by share (percent of the chunks that are resident), reader "pread", "uring". */
+void fixture_open(struct fixture *f, uint64_t seed, const char *reader, unsigned depth, uint32_t resident);
+/* The stream, with a ring of `extra` bytes more than the smallest. */
+void fixture_stream(struct fixture *f, size_t extra);
+void fixture_close(struct fixture *f);
+
+/* Do the lease's bytes say what the files say? */
+bool lease_is_right(const struct fixture *f, const struct lease *l);
+/* Acquire, check, release the chunks from..to-1. */
+void run_pass(struct fixture *f, size_t from, size_t to);
+
+#endif
