@@ -8,6 +8,9 @@
 #include "base/mem.h"
 #include "stream/stream_private.h"
 
+/* Chunks that nobody waits for yet leave the drive's queue short where experts are read on demand. */
+#define AHEAD_BESIDE_EXPERTS 8
+
 size_t stream_resident_bytes(const struct chunk *c)
 {
 	return span_bytes(&c->data) + span_bytes(&c->scale);
@@ -40,7 +43,7 @@ int read_failed(const struct stream *s, uint32_t file, uint64_t offset, int erro
 /* --- open and close -------------------------------------------------------------------------------- */
 
 /* Large pages make reads and products cheaper where the kernel has some. */
-static void *host_memory(struct stream *s, size_t bytes)
+void *host_memory(struct stream *s, size_t bytes)
 {
 	struct backend *b = s->c.backend;
 	void *p = b->host_memory ? b->ops->alloc(b, bytes) : b->ops->host_alloc(b, bytes);
@@ -49,7 +52,7 @@ static void *host_memory(struct stream *s, size_t bytes)
 	return p;
 }
 
-static void host_memory_free(struct stream *s, void *p, size_t bytes)
+void host_memory_free(struct stream *s, void *p, size_t bytes)
 {
 	struct backend *b = s->c.backend;
 	if (p && b->host_memory)
@@ -82,7 +85,8 @@ static int init(struct stream *s, struct err *e)
 {
 	const struct schedule *sc = s->c.schedule;
 	s->end = sc->n;
-	s->partial = NO_LOAD;
+	s->partial = s->partial_wanted = NO_LOAD;
+	s->ahead_max = sc->n_expert_chunks ? AHEAD_BESIDE_EXPERTS : SIZE_MAX;
 	if (s->c.ring_bytes < stream_ring_min(sc))
 		return err_set(e, ERR_BUDGET, "a ring of %zu bytes is too small for chunks of up to %zu bytes",
 			s->c.ring_bytes, largest(sc));
@@ -96,7 +100,7 @@ static int init(struct stream *s, struct err *e)
 		return err_set(e, ERR_NOMEM, "out of memory for a ring of %zu MiB", s->ring.size >> 20);
 	for (uint32_t i = 0; i < LOADS; i++)
 		s->loads[i].next = i + 1 < LOADS ? i + 1 : NO_LOAD;
-	return place_resident(s, e);
+	return place_resident(s, e) < 0 || experts_init(s, e) < 0 ? -1 : 0;
 }
 
 int stream_open(struct stream **out, const struct stream_config *cfg, struct err *e)
@@ -143,6 +147,7 @@ void stream_close(struct stream *s)
 		s->c.reader->ops->use_buffer(s->c.reader, NULL, 0);
 	host_memory_free(s, s->arena, s->arena_bytes);
 	host_memory_free(s, s->ring_memory, s->ring.size);
+	experts_clear(s);
 	ring_clear(&s->ring);
 	mem_pages_free(s->bounce, BOUNCE);
 	pthread_cond_destroy(&s->changed);
@@ -168,12 +173,14 @@ void stream_begin(struct stream *s, size_t end)
 	if (s->cursor != 0 || s->wrapped)
 		move_to(s, 0);
 	walker_end(s, end);
+	experts_new_pass(s);
 	pthread_mutex_unlock(&s->lock);
 }
 
 void stream_rewind(struct stream *s)
 {
 	pthread_mutex_lock(&s->lock);
+	experts_forget_wants(s);
 	move_to(s, 0);
 	pthread_mutex_unlock(&s->lock);
 }
@@ -207,17 +214,8 @@ static int wait_for(struct stream *s, size_t index, struct err *e)
 	}
 }
 
-static void give(struct stream *s, struct lease *out)
+void lease_fill(struct lease *out, const struct chunk *c, struct entry *en, const char *memory)
 {
-	const struct chunk *c = &s->c.schedule->chunks[out->index];
-	struct entry *en = &s->entries[out->index];
-	const char *memory = en->memory;
-	if (en->load != NO_LOAD) {
-		s->loads[en->load].leased = true;
-		memory = s->loads[en->load].memory;
-	}
-	out->tier = (enum tier)en->tier;
-	out->slot = en->load;
 	out->data = memory + (c->data.offset - span_start(&c->data));
 	if (c->scale.bytes)
 		out->scale = memory + span_bytes(&c->data) + (c->scale.offset - span_start(&c->scale));
@@ -228,6 +226,19 @@ static void give(struct stream *s, struct lease *out)
 	}
 	en->fresh = false;
 	out->in_hand = clock_ns();
+}
+
+static void give(struct stream *s, struct lease *out)
+{
+	struct entry *en = &s->entries[out->index];
+	const char *memory = en->memory;
+	if (en->load != NO_LOAD) {
+		s->loads[en->load].leased = true;
+		memory = s->loads[en->load].memory;
+	}
+	out->tier = (enum tier)en->tier;
+	out->slot = en->load;
+	lease_fill(out, &s->c.schedule->chunks[out->index], en, memory);
 }
 
 int stream_acquire(struct stream *s, size_t index, struct lease *out, struct err *e)
@@ -248,7 +259,9 @@ int stream_acquire(struct stream *s, size_t index, struct lease *out, struct err
 void stream_release(struct stream *s, struct lease *l)
 {
 	pthread_mutex_lock(&s->lock);
-	if (l->slot != NO_LOAD) {
+	if (l->expert) {
+		experts_release(s, (uint32_t)l->index);
+	} else if (l->slot != NO_LOAD) {
 		load_drop(s, &s->loads[l->slot]);
 		walker_wake(s);
 	}

@@ -40,7 +40,8 @@ struct stream_config {
 
 /* What a chunk may be used for between acquire and release, and when it came (clock_ns time). */
 struct lease {
-	size_t index;
+	size_t index;	  /* of schedule.chunks, or of expert_chunks */
+	bool expert;
 	const void *data; /* device address of the chunk's first byte */
 	const void *scale; /* and of its first scale; NULL if the chunk has no scale extent */
 	enum tier tier;
@@ -54,6 +55,8 @@ struct lease {
 
 /* The smallest ring for these chunks. */
 size_t stream_ring_min(const struct schedule *s);
+/* The smallest expert_bytes with which `chosen` experts of a layer are in memory together. */
+size_t stream_expert_min(const struct schedule *s, uint32_t chosen);
 /* Bytes that a resident chunk takes with its alignment. */
 size_t stream_resident_bytes(const struct chunk *c);
 
@@ -74,10 +77,12 @@ void stream_release(struct stream *s, struct lease *l); /* records a compute eve
  * NULL. Valid until stream_close. */
 const void *stream_peek(struct stream *s, size_t index);
 
-/* Experts (numbers of schedule.expert_chunks). want: they will be acquired in this order, soon; their
- * reads go before the schedule's. guess: perhaps; read when nothing else waits, into room that no
- * wanted or leased chunk needs. Both return at once. A budget of expert_bytes keeps hot ones. Acquire
- * and release as above, in any order; `data` stays valid until the release. */
+/* Experts (numbers of schedule.expert_chunks). want: they will be acquired, best in this order, soon;
+ * their reads go before the schedule's. guess: perhaps, in the layer after this one; read when nothing
+ * else waits, into room that no wanted or leased chunk needs; a new guess takes the old one's place.
+ * Both return at once. A cache of expert_bytes keeps what is used often and of late. Acquire and
+ * release as above, in any order and without a want too; `data` stays valid until the release.
+ * stream_begin counts the passes by which use grows old; stream_rewind forgets what was wanted. */
 void stream_want(struct stream *s, const uint32_t *chunks, size_t n);
 void stream_guess(struct stream *s, const uint32_t *chunks, size_t n);
 int stream_acquire_expert(struct stream *s, uint32_t chunk, struct lease *out, struct err *e);
@@ -110,6 +115,9 @@ struct stream_view {
 	size_t cursor;		/* index of the next chunk the engine will acquire */
 	size_t issued;		/* index of the next chunk the reader will issue */
 	uint64_t resident_loaded; /* bytes */
+	/* experts' chunks: wanted and there (or on their way for a guess), wanted and not there, read for
+	 * a guess, and of those not wanted before the next guess came */
+	uint64_t expert_hits, expert_misses, expert_guesses, expert_wrong_guesses;
 };
 void stream_view(struct stream *s, struct stream_view *out);
 

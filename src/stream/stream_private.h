@@ -1,7 +1,8 @@
 /* The parts of a stream. Private to stream/.
  *
  * walker.c: the reader thread, which chooses what is read next and takes what has come.
- * stream.c: what the engine calls. urgent.c: reads beside the schedule. ring.c: room. */
+ * stream.c: what the engine calls. urgent.c: reads beside the schedule. experts.c: chunks that are read
+ * when a router has chosen them, and kept as long as they are worth it. ring.c: room. */
 #ifndef AIRLCHAT_STREAM_STREAM_PRIVATE_H
 #define AIRLCHAT_STREAM_STREAM_PRIVATE_H
 
@@ -24,7 +25,8 @@ struct load {
 	enum load_state state;
 	bool dead;	  /* nobody wants it any more: its room comes back when the last request does */
 	bool leased;
-	uint32_t chunk;	  /* of the schedule */
+	bool expert;	  /* chunk is a number of schedule.expert_chunks, else of schedule.chunks */
+	uint32_t chunk;
 	uint64_t block;	  /* of the ring; NOWHERE: the chunk has memory of its own */
 	char *memory;
 	size_t asked, span; /* bytes that requests were made for, of all */
@@ -40,7 +42,7 @@ struct load {
 
 enum chunk_state { ABSENT, COMING /* has a load */, HERE /* in memory of its own */ };
 
-struct entry { /* one chunk of the schedule */
+struct entry { /* one chunk */
 	uint8_t state, tier;
 	bool fresh; /* read since it was last acquired */
 	uint32_t load;
@@ -72,13 +74,17 @@ struct stream {
 	struct ring ring;
 	struct load *loads; /* [LOADS] */
 	uint32_t free_load;
-	uint32_t partial; /* the load whose requests are not all made yet, or NO_LOAD */
+	/* The loads whose requests are not all made yet, or NO_LOAD: of a wanted expert; of anything else. */
+	uint32_t partial_wanted, partial;
+	size_t ahead_max; /* requests in flight up to which chunks are asked for that nobody waits for */
 
 	/* The order of a pass is 0..end-1, then 0 again. The reader is at `walk`, the engine at
 	 * `cursor`; wrapped: the reader is one pass ahead. */
 	size_t end, cursor, walk;
 	bool wrapped;
 	size_t resident_walk; /* where the search for resident chunks to load in idle time goes on */
+
+	struct experts *experts; /* NULL without any */
 
 	struct urgent *urgents; /* [n_urgents], of which n_asked were submitted and n_left not done */
 	size_t n_urgents, n_asked, n_left;
@@ -92,6 +98,8 @@ struct stream {
 
 size_t span_bytes(const struct extent *x); /* with what alignment adds */
 uint64_t span_start(const struct extent *x);
+/* Addresses of a chunk's first byte and first scale, and when it was read. */
+void lease_fill(struct lease *out, const struct chunk *c, struct entry *en, const char *memory);
 
 /* walker.c; the lock is held */
 void *walker_main(void *stream);
@@ -101,13 +109,31 @@ void walker_wake(struct stream *s);
 void walker_seek(struct stream *s, size_t index, bool afresh);
 void walker_end(struct stream *s, size_t end); /* the pass uses chunks 0..end-1 */
 void load_drop(struct stream *s, struct load *l);
+/* A load of `chunk` into the entry's memory, else into the ring; false when there is no room now. Its
+ * number goes to *partial. */
+bool load_start(struct stream *s, struct entry *en, const struct chunk *c, uint32_t number, bool expert,
+	uint32_t *partial);
 /* What a completed request means: 0 done, 1 submit it again as changed, else an errno or FILE_ENDED. */
 int request_verdict(struct read_req *r, uint64_t needed_end, unsigned *tries);
 void count_in_flight(struct stream *s, int d);
 
+/* experts.c; the lock is held, except in init and clear */
+int experts_init(struct stream *s, struct err *e);
+void experts_clear(struct stream *s);
+struct entry *experts_entry(struct stream *s, uint32_t chunk);
+bool experts_start_wanted(struct stream *s); /* a load for the next wanted chunk; false: none can start */
+bool experts_start_guess(struct stream *s);
+void experts_forget_wants(struct stream *s);
+void experts_new_pass(struct stream *s);
+void experts_release(struct stream *s, uint32_t chunk);
+
 /* urgent.c */
 void urgent_issue(struct stream *s);
 void urgent_done(struct stream *s, struct read_req *r);
+
+/* Memory that reads go to: the device's own where that is the host's, else pinned. */
+void *host_memory(struct stream *s, size_t bytes);
+void host_memory_free(struct stream *s, void *p, size_t bytes);
 
 int read_failed(const struct stream *s, uint32_t file, uint64_t offset, int error, struct err *e);
 

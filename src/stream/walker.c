@@ -8,7 +8,7 @@
 
 #define FAILURE 1000 /* a failed read weighs as much as so many that were interrupted or put off */
 #define PATIENCE (4 * FAILURE - 1)
-#define IDLE_READS 8 /* requests for resident chunks while the ring is full */
+#define IDLE_READS 8 /* requests in flight up to which chunks are read that can wait */
 
 uint64_t span_start(const struct extent *x)
 {
@@ -53,23 +53,33 @@ static void load_free(struct stream *s, struct load *l)
 	s->free_load = (uint32_t)(l - s->loads);
 }
 
+static struct entry *entry_of(struct stream *s, const struct load *l)
+{
+	return l->expert ? experts_entry(s, l->chunk) : &s->entries[l->chunk];
+}
+
+static const struct chunk *chunk_of(const struct stream *s, const struct load *l)
+{
+	return l->expert ? &s->c.schedule->expert_chunks[l->chunk] : &s->c.schedule->chunks[l->chunk];
+}
+
 void load_drop(struct stream *s, struct load *l)
 {
-	struct entry *en = &s->entries[l->chunk];
+	struct entry *en = entry_of(s, l);
 	en->state = ABSENT;
 	en->load = NO_LOAD;
 	if (s->partial == (uint32_t)(l - s->loads))
 		s->partial = NO_LOAD;
+	if (s->partial_wanted == (uint32_t)(l - s->loads))
+		s->partial_wanted = NO_LOAD;
 	l->dead = true;
 	if (!l->pending)
 		load_free(s, l);
 }
 
-/* A load for the chunk, in its own memory or in the ring; false when there is no room now. */
-static bool load_start(struct stream *s, size_t index)
+bool load_start(struct stream *s, struct entry *en, const struct chunk *c, uint32_t number, bool expert,
+	uint32_t *partial)
 {
-	const struct chunk *c = &s->c.schedule->chunks[index];
-	struct entry *en = &s->entries[index];
 	struct load *l = &s->loads[s->free_load];
 	size_t start = 0, span = span_bytes(&c->data) + span_bytes(&c->scale);
 	uint64_t block = NOWHERE;
@@ -78,19 +88,20 @@ static bool load_start(struct stream *s, size_t index)
 	if (!en->memory && !ring_take(&s->ring, span, &block, &start))
 		return false;
 	s->free_load = l->next;
-	*l = (struct load){.state = LOAD_READING, .chunk = (uint32_t)index, .block = block,
+	*l = (struct load){.state = LOAD_READING, .expert = expert, .chunk = number, .block = block,
 		.memory = en->memory ? en->memory : s->ring_memory + start, .span = span};
 	en->state = COMING;
 	en->issued = clock_ns();
-	en->load = s->partial = (uint32_t)(l - s->loads);
+	en->load = *partial = (uint32_t)(l - s->loads);
 	return true;
 }
 
-/* Make the requests of the load that is under way; false when the reader takes no more. */
-static bool load_ask(struct stream *s)
+/* Make the requests of the load *partial, as long as fewer than `most` are in flight; false when the
+ * reader takes no more. */
+static bool load_ask(struct stream *s, uint32_t *partial, size_t most)
 {
-	struct load *l = &s->loads[s->partial];
-	const struct chunk *c = &s->c.schedule->chunks[l->chunk];
+	struct load *l = &s->loads[*partial];
+	const struct chunk *c = chunk_of(s, l);
 	const size_t data = span_bytes(&c->data);
 	while (l->asked < l->span) {
 		bool scale = l->asked >= data;
@@ -98,13 +109,13 @@ static bool load_ask(struct stream *s)
 		size_t at = scale ? l->asked - data : l->asked, left = (scale ? l->span : data) - l->asked;
 		const struct read_req req = {.file = x->file, .offset = span_start(x) + at,
 			.bytes = left < PIECE ? left : PIECE, .dst = l->memory + l->asked,
-			.tag = s->partial | (scale ? TAG_SCALE : 0)};
-		if (!submit(s, &req))
+			.tag = *partial | (scale ? TAG_SCALE : 0)};
+		if (s->in_flight >= most || !submit(s, &req))
 			return false;
 		l->asked += req.bytes;
 		l->pending++;
 	}
-	s->partial = NO_LOAD;
+	*partial = NO_LOAD;
 	return true;
 }
 
@@ -121,30 +132,44 @@ static bool may_walk(struct stream *s)
 	return !s->wrapped || s->walk + 2 < s->cursor;
 }
 
-/* While the ring is full and the disk idle: chunks further on that will stay. */
+static bool start_chunk(struct stream *s, size_t index)
+{
+	return load_start(s, &s->entries[index], &s->c.schedule->chunks[index], (uint32_t)index, false,
+		&s->partial);
+}
+
+/* While the ring is full and the disk idle: experts that a guess named, chunks further on that will
+ * stay. */
 static bool idle_start(struct stream *s)
 {
 	const size_t n = s->c.schedule->n;
 	if (s->in_flight >= IDLE_READS)
 		return false;
+	if (experts_start_guess(s))
+		return true;
 	for (; s->resident_walk < n; s->resident_walk++) {
 		struct entry *en = &s->entries[s->resident_walk];
 		if (en->memory && en->state == ABSENT)
-			return load_start(s, s->resident_walk);
+			return start_chunk(s, s->resident_walk);
 	}
 	return false;
 }
 
+/* First what the engine waits for, then the schedule, then what may be of use. */
 static void issue(struct stream *s)
 {
 	urgent_issue(s);
 	if (s->n_asked < s->n_urgents)
 		return; /* the reader is full, and what is left is urgent */
+	do {
+		if (s->partial_wanted != NO_LOAD && !load_ask(s, &s->partial_wanted, SIZE_MAX))
+			return;
+	} while (experts_start_wanted(s));
 	while (true) {
-		if (s->partial != NO_LOAD && !load_ask(s))
+		if (s->partial != NO_LOAD && !load_ask(s, &s->partial, s->ahead_max))
 			return;
 		if (may_walk(s)) {
-			if (s->entries[s->walk].state == ABSENT && !load_start(s, s->walk)) {
+			if (s->entries[s->walk].state == ABSENT && !start_chunk(s, s->walk)) {
 				if (!idle_start(s))
 					return;
 				continue;
@@ -214,7 +239,7 @@ int request_verdict(struct read_req *r, uint64_t needed_end, unsigned *tries)
 
 static void load_done(struct stream *s, struct load *l)
 {
-	struct entry *en = &s->entries[l->chunk];
+	struct entry *en = entry_of(s, l);
 	if (l->dead) {
 		load_free(s, l);
 		return;
@@ -223,7 +248,7 @@ static void load_done(struct stream *s, struct load *l)
 	en->in_ram = clock_ns();
 	en->fresh = true;
 	if (en->memory && !l->error) {
-		s->view.resident_loaded += s->c.schedule->chunks[l->chunk].bytes;
+		s->view.resident_loaded += l->expert ? 0 : chunk_of(s, l)->bytes;
 		load_drop(s, l);
 		en->state = HERE;
 	}
@@ -233,7 +258,7 @@ static void load_done(struct stream *s, struct load *l)
 static void chunk_request_done(struct stream *s, struct read_req *r)
 {
 	struct load *l = &s->loads[(uint32_t)r->tag];
-	const struct chunk *c = &s->c.schedule->chunks[l->chunk];
+	const struct chunk *c = chunk_of(s, l);
 	const struct extent *x = r->tag & TAG_SCALE ? &c->scale : &c->data;
 	s->view.bytes_read += r->result > 0 ? (uint64_t)r->result : 0;
 	s->view.reads++;

@@ -70,12 +70,32 @@ void fixture_open(struct fixture *f, uint64_t seed, const char *reader, unsigned
 	assert_int_equal(fault_reader_open(&f->reader, real, &e), 0);
 }
 
+void fixture_experts(struct fixture *f, uint32_t spread)
+{
+	for (size_t i = 0; i < EXPERT_CHUNKS; i++) {
+		struct chunk *c = &f->expert_chunks[i];
+		c->data.bytes = 20000 + (spread ? fixture_random(f, spread) : 0);
+		c->data.offset = fixture_random(f, (uint32_t)(FILE_BYTES - c->data.bytes + 1));
+		c->data.file = fixture_random(f, FILES);
+		if (spread && i % 2)
+			c->scale = odd_extent(f, 3000);
+		c->bytes = c->data.bytes + c->scale.bytes;
+		f->schedule.expert_bytes += c->bytes;
+	}
+	for (uint32_t i = 0; i <= LAYERS * EXPERTS; i++)
+		f->expert_first[i] = i * PARTS;
+	f->schedule.expert_chunks = f->expert_chunks;
+	f->schedule.n_expert_chunks = EXPERT_CHUNKS;
+	f->schedule.expert_first = f->expert_first;
+	f->schedule.n_experts = EXPERTS;
+}
+
 void fixture_stream(struct fixture *f, size_t extra)
 {
 	struct err e = ERR_INIT;
 	const struct stream_config c = {.checkpoint = &f->checkpoint, .schedule = &f->schedule,
 		.tiers = f->tiers, .ring_bytes = stream_ring_min(&f->schedule) + extra,
-		.backend = f->backend, .reader = f->reader};
+		.expert_bytes = f->expert_bytes, .backend = f->backend, .reader = f->reader};
 	if (stream_open(&f->stream, &c, &e) < 0)
 		fail_msg("%s", e.msg);
 }
@@ -102,7 +122,7 @@ static bool same(const struct extent *x, const unsigned char *p)
 
 bool lease_is_right(const struct fixture *f, const struct lease *l)
 {
-	const struct chunk *c = &f->chunks[l->index];
+	const struct chunk *c = l->expert ? &f->expert_chunks[l->index] : &f->chunks[l->index];
 	if (!c->scale.bytes != !l->scale)
 		return false;
 	return same(&c->data, l->data) && (!l->scale || same(&c->scale, l->scale));

@@ -6,7 +6,15 @@
 #include "stream/stream.h"
 #include "support/fault_reader.h"
 
-enum { FILES = 2, CHUNKS = 40, FILE_BYTES = 3000001 };
+enum {
+	FILES = 2,
+	CHUNKS = 40,
+	FILE_BYTES = 3000001,
+	LAYERS = 4, /* with experts, of PARTS chunks each */
+	EXPERTS = 16,
+	PARTS = 2,
+	EXPERT_CHUNKS = LAYERS * EXPERTS * PARTS
+};
 
 struct fixture {
 	char dir[64];
@@ -16,6 +24,9 @@ struct fixture {
 	struct chunk chunks[CHUNKS];
 	struct schedule schedule;
 	uint8_t tiers[CHUNKS];
+	struct chunk expert_chunks[EXPERT_CHUNKS];
+	uint32_t expert_first[LAYERS * EXPERTS + 1];
+	size_t expert_bytes; /* of the cache; 0: no experts */
 	struct backend *backend;
 	struct reader *reader; /* a fault reader */
 	struct stream *stream;
@@ -33,6 +44,8 @@ uint32_t fixture_random(struct fixture *f, uint32_t below);
 
 /* Files, schedule, tiers by share (percent of the chunks that are resident), reader "pread", "uring". */
 void fixture_open(struct fixture *f, uint64_t seed, const char *reader, unsigned depth, uint32_t resident);
+/* Give the schedule experts whose sizes differ by at most `spread` bytes. */
+void fixture_experts(struct fixture *f, uint32_t spread);
 /* The stream, with a ring of `extra` bytes more than the smallest. */
 void fixture_stream(struct fixture *f, size_t extra);
 void fixture_close(struct fixture *f);
