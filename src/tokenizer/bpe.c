@@ -1,115 +1,307 @@
-/* Byte-pair encoding of one pre-token: merge the pair of lowest rank, leftmost first, until none is
- * left. A heap over a linked list: n log n for any input. */
+/* Byte-pair encoding of one piece: merge the pair of lowest rank, leftmost first, until none is left.
+ * Short pieces by looking for the lowest rank again and again; long ones with a heap over a linked
+ * list, n log n for any text. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
-#include "tokenizer/vocab.h"
+#include "tokenizer/chars.h"
+#include "tokenizer/model.h"
+
+#define SHORT 24
 
 struct symbol {
 	uint32_t id;
-	int32_t prev, next; /* -1: none */
+	int32_t prev, next;  /* -1: none */
+	uint32_t start, len; /* in the piece; len 0: stands for no text of its own (unknown, a byte) */
 };
 
-struct entry { /* a possible merge; stale when the symbols have changed since */
-	uint32_t rank, left_id, right_id, id;
+struct heap_entry { /* a possible merge; stale when the symbols have changed since */
+	uint32_t rank, id;
 	int32_t at;
 };
 
-struct heap {
-	struct entry *p;
-	size_t n, cap;
+struct word {
+	const struct model *m;
+	const struct vocab *v;
+	const char *p;
+	struct model_work *w;
+	struct symbol *s;
+	int32_t n;
+	bool user;
 };
 
-static bool before(const struct entry *a, const struct entry *b)
+/* --- the table of merges --- */
+
+int bpe_merges_init(struct bpe *b, size_t n, struct err *e)
+{
+	b->merges_size = n + n / 2 + 64;
+	free(b->merges);
+	b->merges = mem_array(b->merges_size, sizeof(*b->merges));
+	if (!b->merges)
+		return err_nomem(e);
+	memset(b->merges, 0xFF, b->merges_size * sizeof(*b->merges));
+	b->n_merges = 0;
+	return 0;
+}
+
+static size_t slot_of(const struct bpe *b, uint64_t pair)
+{
+	uint64_t h = pair * 0x9E3779B97F4A7C15u;
+	h ^= h >> 32;
+	h *= 0xD6E8FEB86659FD93u;
+	size_t i = (size_t)((h >> 32) * b->merges_size >> 32);
+	while (b->merges[i].pair != UINT64_MAX && b->merges[i].pair != pair)
+		i = i + 1 == b->merges_size ? 0 : i + 1;
+	return i;
+}
+
+int bpe_merges_add(struct bpe *b, const struct vocab *v, const char *l, size_t nl, const char *r,
+	size_t nr, uint32_t rank, struct err *e)
+{
+	uint32_t left = vocab_find_model(v, l, nl), right = vocab_find_model(v, r, nr), id = NO_ID;
+	size_t skip = b->prefix ? strlen(b->prefix) : 0;
+	char both[2048];
+	if (left == NO_ID || right == NO_ID)
+		return err_set(e, ERR_FORMAT, "%s: merge %u is of a token that is not in the vocabulary",
+			v->path, rank);
+	if (nr >= skip && nl + nr - skip <= sizeof(both)) {
+		memcpy(both, l, nl);
+		memcpy(both + nl, r + skip, nr - skip);
+		id = vocab_find_model(v, both, nl + nr - skip);
+	}
+	if (id == NO_ID)
+		return err_set(e, ERR_FORMAT, "%s: merge %u makes a token that is not in the vocabulary",
+			v->path, rank);
+	uint64_t pair = (uint64_t)left << 32 | right;
+	size_t i = slot_of(b, pair);
+	if (b->merges[i].pair == UINT64_MAX && ++b->n_merges >= b->merges_size)
+		return err_set(e, ERR_FORMAT, "%s: more merges than announced", v->path);
+	b->merges[i] = (struct merge){pair, rank, id}; /* the last of equal merges counts */
+	return 0;
+}
+
+/* Can these neighbours merge? Fills rank and id. */
+static bool find_merge(const struct word *w, const struct symbol *l, const struct symbol *r,
+	uint32_t *rank, uint32_t *id)
+{
+	const struct bpe *b = &w->m->bpe;
+	if (!b->ranks) {
+		if (!b->merges_size)
+			return false;
+		const struct merge *m = &b->merges[slot_of(b, (uint64_t)l->id << 32 | r->id)];
+		*rank = m->rank;
+		*id = m->id;
+		return m->pair != UINT64_MAX && model_may(w->v, m->id, w->user);
+	}
+	if (!l->len || !r->len)
+		return false;
+	*id = vocab_find_model(w->v, w->p + l->start, l->len + r->len);
+	if (*id == NO_ID || b->ranks[*id] == NO_ID)
+		return false;
+	*rank = b->ranks[*id];
+	return true;
+}
+
+/* --- the symbols a piece begins as --- */
+
+static uint32_t find_char(const struct word *w, size_t at, size_t n, uint32_t cp, bool first, bool last)
+{
+	const struct bpe *b = &w->m->bpe;
+	const char *prefix = first ? NULL : b->prefix, *suffix = last ? b->suffix : NULL;
+	if (!prefix && !suffix)
+		return cp < 1024 ? b->char_id[cp] : vocab_find_model(w->v, w->p + at, n);
+	struct buf *t = &w->w->text;
+	buf_reset(t);
+	buf_puts(t, prefix ? prefix : "");
+	buf_add(t, w->p + at, n);
+	buf_puts(t, suffix ? suffix : "");
+	return vocab_find_model(w->v, buf_str(t), t->len);
+}
+
+static void push(struct word *w, uint32_t id, size_t start, size_t len)
+{
+	w->s[w->n] = (struct symbol){id, w->n - 1, w->n + 1, (uint32_t)start, (uint32_t)len};
+	w->n++;
+}
+
+/* A character that is no entry: its bytes, if all of them are, prefix and suffix included. */
+static bool push_bytes(struct word *w, size_t at, size_t n, bool first, bool last)
+{
+	const struct bpe *b = &w->m->bpe;
+	const char *p = w->p + at;
+	if ((!first && b->prefix) || (last && b->suffix)) { /* find_char left the whole in text */
+		p = buf_str(&w->w->text);
+		n = w->w->text.len;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (w->m->byte_id[(uint8_t)p[i]] == NO_ID)
+			return false;
+	for (size_t i = 0; i < n; i++)
+		push(w, w->m->byte_id[(uint8_t)p[i]], 0, 0);
+	return true;
+}
+
+static int begin(struct word *w, size_t len, struct err *e)
+{
+	const struct model *m = w->m;
+	bool unknown = false; /* one is due: it comes before the next known character */
+	for (size_t i = 0, n; i < len; i += n) {
+		uint32_t cp;
+		n = char_at(w->p + i, &cp);
+		bool first = i == 0, last = i + n == len;
+		uint32_t id = find_char(w, i, n, cp, first, last);
+		if (id != NO_ID) {
+			if (unknown)
+				push(w, m->unk_id, 0, 0);
+			unknown = false;
+			push(w, id, i, n);
+			continue;
+		}
+		if ((m->byte_fallback && push_bytes(w, i, n, first, last)) || !m->unk)
+			continue; /* with neither bytes nor an unknown token it is dropped */
+		if (m->unk_id == NO_ID)
+			return model_unknown(m, w->v, e);
+		if (unknown && !m->bpe.fuse_unk)
+			push(w, m->unk_id, 0, 0);
+		unknown = true;
+	}
+	if (unknown)
+		push(w, m->unk_id, 0, 0);
+	if (w->n)
+		w->s[w->n - 1].next = -1;
+	return 0;
+}
+
+/* --- merging a short piece --- */
+
+static void merge_short(struct word *w)
+{
+	uint32_t rank[SHORT], id[SHORT];
+	struct symbol *s = w->s;
+	int32_t n = w->n;
+	for (int32_t i = 0; i + 1 < n; i++)
+		if (!find_merge(w, &s[i], &s[i + 1], &rank[i], &id[i]))
+			rank[i] = NO_ID;
+	for (;;) {
+		int32_t best = 0;
+		for (int32_t i = 1; i + 1 < n; i++)
+			best = rank[i] < rank[best] ? i : best;
+		if (n < 2 || rank[best] == NO_ID)
+			break;
+		s[best].id = id[best];
+		s[best].len += s[best + 1].len;
+		n--;
+		for (int32_t i = best + 1; i < n; i++)
+			s[i] = s[i + 1];
+		for (int32_t i = best; i + 1 < n; i++) {
+			rank[i] = rank[i + 1];
+			id[i] = id[i + 1];
+		}
+		for (int32_t i = best ? best - 1 : 0; i <= best && i + 1 < n; i++)
+			if (!find_merge(w, &s[i], &s[i + 1], &rank[i], &id[i]))
+				rank[i] = NO_ID;
+	}
+	for (int32_t i = 0; i < n; i++)
+		s[i].next = i + 1 < n ? i + 1 : -1;
+	w->n = n;
+}
+
+/* --- merging a long piece --- */
+
+static bool before(const struct heap_entry *a, const struct heap_entry *b)
 {
 	return a->rank != b->rank ? a->rank < b->rank : a->at < b->at;
 }
 
-static int push(struct heap *h, struct entry x)
+static int heap_push(struct model_work *h, struct heap_entry x)
 {
-	if (mem_grow(&h->p, &h->cap, h->n + 1, sizeof(*h->p)) < 0)
+	if (mem_grow(&h->heap, &h->cap_heap, h->n_heap + 1, sizeof(*h->heap)) < 0)
 		return -1;
-	size_t i = h->n++;
-	while (i && before(&x, &h->p[(i - 1) / 2])) {
-		h->p[i] = h->p[(i - 1) / 2];
+	size_t i = h->n_heap++;
+	while (i && before(&x, &h->heap[(i - 1) / 2])) {
+		h->heap[i] = h->heap[(i - 1) / 2];
 		i = (i - 1) / 2;
 	}
-	h->p[i] = x;
+	h->heap[i] = x;
 	return 0;
 }
 
-static struct entry pop(struct heap *h)
+static struct heap_entry heap_pop(struct model_work *h)
 {
-	struct entry top = h->p[0], x = h->p[--h->n];
+	struct heap_entry top = h->heap[0], x = h->heap[--h->n_heap];
 	size_t i = 0;
-	while (2 * i + 1 < h->n) {
+	while (2 * i + 1 < h->n_heap) {
 		size_t c = 2 * i + 1;
-		c += c + 1 < h->n && before(&h->p[c + 1], &h->p[c]);
-		if (!before(&h->p[c], &x))
+		c += c + 1 < h->n_heap && before(&h->heap[c + 1], &h->heap[c]);
+		if (!before(&h->heap[c], &x))
 			break;
-		h->p[i] = h->p[c];
+		h->heap[i] = h->heap[c];
 		i = c;
 	}
-	if (h->n)
-		h->p[i] = x;
+	if (h->n_heap)
+		h->heap[i] = x;
 	return top;
 }
 
-static int consider(const struct tokenizer *t, struct heap *h, const struct symbol *s, int32_t at)
+static int consider(struct word *w, int32_t at)
 {
-	if (at < 0 || s[at].next < 0)
+	uint32_t rank, id;
+	struct symbol *s = w->s;
+	if (at < 0 || s[at].next < 0 || !find_merge(w, &s[at], &s[s[at].next], &rank, &id))
 		return 0;
-	uint32_t a = s[at].id, b = s[s[at].next].id;
-	const struct merge *m = merges_find(t, a, b);
-	return m ? push(h, (struct entry){m->rank, a, b, m->id, at}) : 0;
+	return heap_push(w->w, (struct heap_entry){rank, id, at});
 }
 
-static int merge_all(const struct tokenizer *t, struct symbol *s, struct heap *h)
+static int merge_long(struct word *w)
 {
-	while (h->n) {
-		struct entry x = pop(h);
+	struct symbol *s = w->s;
+	w->w->n_heap = 0;
+	for (int32_t i = 0; i + 1 < w->n; i++)
+		if (consider(w, i) < 0)
+			return -1;
+	while (w->w->n_heap) {
+		struct heap_entry x = heap_pop(w->w);
 		struct symbol *l = &s[x.at];
-		if (l->id != x.left_id || l->next < 0 || s[l->next].id != x.right_id)
+		uint32_t rank, id;
+		if (l->id == NO_ID || l->next < 0 || !find_merge(w, l, &s[l->next], &rank, &id) ||
+			id != x.id) /* merged away, or its neighbours have changed */
 			continue;
 		struct symbol *r = &s[l->next];
 		l->id = x.id;
-		r->id = NO_ID;
+		l->len += r->len;
 		l->next = r->next;
+		r->id = NO_ID;
 		if (l->next >= 0)
 			s[l->next].prev = x.at;
-		if (consider(t, h, s, l->prev) < 0 || consider(t, h, s, x.at) < 0)
+		if (consider(w, l->prev) < 0 || consider(w, x.at) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-int bpe_word(const struct tokenizer *t, const char *p, size_t len, struct ids *out, struct err *e)
+int bpe_encode(const struct model *m, const struct vocab *v, const char *p, size_t len, bool user,
+	struct model_work *work, struct ids *out, struct err *e)
 {
-	uint32_t whole = len == 1 || t->ignore_merges ? vocab_find(t, p, len) : NO_ID;
-	if (whole != NO_ID && !t->special[whole]) /* a user's text never becomes a special token here */
-		return ids_add(out, whole, e);
-	struct symbol small[64], *s = len <= 64 ? small : mem_array(len, sizeof(*s));
-	struct heap h = {0};
-	int rc = s ? 0 : err_nomem(e);
-	int32_t n = 0; /* a byte that the vocabulary lacks is dropped, as `tokenizers` does */
-	for (size_t i = 0; rc == 0 && i < len; i++) {
-		uint32_t id = t->byte_id[(uint8_t)p[i]];
-		if (id != NO_ID) {
-			s[n] = (struct symbol){id, n - 1, n + 1};
-			n++;
-		}
+	if (m->bpe.ignore_merges) {
+		uint32_t whole = vocab_find_model(v, p, len);
+		if (whole != NO_ID && model_may(v, whole, user))
+			return ids_add(out, whole, e);
 	}
-	if (n)
-		s[n - 1].next = -1;
-	for (int32_t i = 0; rc == 0 && i + 1 < n; i++)
-		if (consider(t, &h, s, i) < 0)
-			rc = err_nomem(e);
-	if (rc == 0 && merge_all(t, s, &h) < 0)
-		rc = err_nomem(e);
-	for (int32_t i = 0; rc == 0 && n && i >= 0; i = s[i].next)
-		rc = ids_add(out, s[i].id, e);
-	free(h.p);
-	if (s != small)
-		free(s);
-	return rc;
+	size_t room = len + 1;
+	if (m->bpe.prefix || m->bpe.suffix) /* their bytes may be counted with each character's */
+		room += len * (m->bpe.prefix ? strlen(m->bpe.prefix) : 0) + (m->bpe.suffix ? strlen(m->bpe.suffix) : 0);
+	if (room >= INT32_MAX || mem_grow(&work->symbols, &work->cap_symbols, room, sizeof(*work->symbols)) < 0)
+		return err_nomem(e);
+	struct word w = {m, v, p, work, work->symbols, 0, user};
+	if (begin(&w, len, e) < 0)
+		return -1;
+	if (w.n <= SHORT)
+		merge_short(&w);
+	else if (merge_long(&w) < 0)
+		return err_nomem(e);
+	for (int32_t i = w.n ? 0 : -1; i >= 0; i = w.s[i].next)
+		if (ids_add(out, w.s[i].id, e) < 0)
+			return -1;
+	return 0;
 }

@@ -3,76 +3,48 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/mem.h"
+#include "base/utf8.h"
+#include "tokenizer/chars.h"
 
-#define SPACES                                                                                             \
-	"\\x{9}-\\x{D}\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
-
-/* Rewrite \s and \S, which PCRE2 defines with U+180E and these regexes without. */
-static int rewrite_spaces(const char *p, size_t len, struct buf *out, struct err *e)
-{
-	bool in_class = false;
-	for (size_t i = 0; i < len; i++) {
-		if (p[i] == '\\' && i + 1 < len) {
-			char c = p[++i];
-			if (c == 's')
-				buf_puts(out, in_class ? SPACES : "[" SPACES "]");
-			else if (c == 'S' && in_class)
-				return err_set(e, ERR_UNSUPPORTED, "a pattern with \\S inside brackets is not supported");
-			else if (c == 'S')
-				buf_puts(out, "[^" SPACES "]");
-			else
-				buf_printf(out, "\\%c", c);
-			continue;
-		}
-		if (p[i] == '[' && !in_class)
-			in_class = true;
-		else if (p[i] == '[')
-			return err_set(e, ERR_UNSUPPORTED, "a pattern with nested brackets is not supported");
-		else if (p[i] == ']')
-			in_class = false;
-		buf_addc(out, p[i]);
-	}
-	return buf_ok(out, e);
-}
-
-int pretokenizer_add(struct pretokenizer *t, const char *pattern, size_t len, bool literal,
-	enum split_behavior b, bool invert, struct err *e)
-{
-	struct buf text = BUF_INIT;
-	int code, rc = 0;
-	PCRE2_SIZE at;
-	if (t->n == sizeof(t->splits) / sizeof(*t->splits))
-		return err_set(e, ERR_LIMIT, "more than %zu pre-tokenizers", t->n);
-	if (len > 65536)
-		return err_set(e, ERR_LIMIT, "a pre-tokenizer pattern of %zu bytes", len);
-	if (literal)
-		buf_add(&text, pattern, len);
-	else
-		rc = rewrite_spaces(pattern, len, &text, e);
-	uint32_t flags = PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | (literal ? PCRE2_LITERAL : 0);
-	if (literal)
-		flags &= ~(uint32_t)(PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C);
-	pcre2_code *re = rc == 0 ? pcre2_compile((PCRE2_SPTR)buf_str(&text), text.len, flags, &code, &at, NULL)
-				 : NULL;
-	buf_clear(&text);
-	if (rc == 0 && !re) {
-		char why[128];
-		pcre2_get_error_message(code, (PCRE2_UCHAR *)why, sizeof(why));
-		return err_set(e, ERR_FORMAT, "a pre-tokenizer pattern is not valid: %s", why);
-	}
-	if (rc < 0)
-		return -1;
-	pcre2_jit_compile(re, PCRE2_JIT_COMPLETE);
-	t->splits[t->n++] = (struct split){re, b, invert};
-	return 0;
-}
+const char pattern_gpt2[] =
+	"'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
 void pretokenizer_clear(struct pretokenizer *t)
 {
 	while (t->n)
-		pcre2_code_free(t->splits[--t->n].code);
+		regex_free(t->steps[--t->n].re);
+}
+
+struct pre_step *pretokenizer_add(struct pretokenizer *t, enum pre_kind kind, struct err *e)
+{
+	if (t->n == PRE_STEPS) {
+		err_set(e, ERR_LIMIT, "more than %d pre-tokenizers", PRE_STEPS);
+		return NULL;
+	}
+	struct pre_step *s = &t->steps[t->n++];
+	*s = (struct pre_step){.kind = kind};
+	return s;
+}
+
+int pretokenizer_add_split(struct pretokenizer *t, const char *pattern, struct err *e)
+{
+	struct pre_step *s = pretokenizer_add(t, PRE_SPLIT, e);
+	if (s)
+		s->re = regex_new(pattern, strlen(pattern), false, e);
+	return s && s->re ? 0 : -1;
+}
+
+int pretokenizer_add_byte_level(struct pretokenizer *t, bool prefix_space, bool use_regex,
+	struct err *e)
+{
+	struct pre_step *s = pretokenizer_add(t, PRE_BYTE_LEVEL, e);
+	if (!s)
+		return -1;
+	s->prefix_space = prefix_space;
+	if (use_regex)
+		s->re = regex_new(pattern_gpt2, strlen(pattern_gpt2), false, e);
+	return !use_regex || s->re ? 0 : -1;
 }
 
 void pieces_clear(struct pieces *p)
@@ -91,103 +63,240 @@ static int add(struct pieces *out, size_t start, size_t len, struct err *e)
 	return 0;
 }
 
-struct cutter { /* one split over one piece */
-	const struct split *s;
+/* --- splitting --- */
+
+struct cutter { /* one split over one piece: matches and what is between them come in order */
+	enum split_behavior behavior;
+	bool invert;
 	struct pieces *out;
-	size_t first; /* pieces of this run start here in out */
-	bool last_matched;
+	struct err *e;
+	bool failed;
+	bool was_match;	  /* the last stretch */
+	bool has_last;	  /* a piece that may still grow */
+	bool open;	  /* it is a match that what follows joins (MERGED_NEXT) */
+	size_t start, end;
 };
 
-/* A stretch of text, matching or not, in order. */
-static int give(struct cutter *c, size_t start, size_t len, bool match, struct err *e)
+static void emit(struct cutter *c)
 {
-	if (len == 0)
-		return 0;
-	if (c->s->invert)
+	if (c->has_last && add(c->out, c->start, c->end - c->start, c->e) < 0)
+		c->failed = true;
+	c->has_last = false;
+}
+
+static void stretch(struct cutter *c, size_t start, size_t end, bool match)
+{
+	bool join = false;
+	if (c->invert)
 		match = !match;
-	bool can_join = c->out->n > c->first;
-	struct piece *last = can_join ? &c->out->p[c->out->n - 1] : NULL;
-	bool was = c->last_matched;
-	c->last_matched = match;
-	switch (c->s->behavior) {
-	case SPLIT_REMOVED:
-		return match ? 0 : add(c->out, start, len, e);
-	case SPLIT_MERGED_PREVIOUS:
-		if (match && last && !was) {
-			last->len += len;
-			return 0;
-		}
-		break;
-	case SPLIT_MERGED_NEXT:
-		if (!match && last && was) {
-			last->len += len;
-			return 0;
-		}
-		break;
-	case SPLIT_CONTIGUOUS:
-		if (last && was == match) {
-			last->len += len;
-			return 0;
-		}
-		break;
-	case SPLIT_ISOLATED:
-		break;
+	if (c->behavior == SPLIT_CONTIGUOUS)
+		join = c->has_last && match == c->was_match;
+	else if (c->behavior == SPLIT_MERGED_PREVIOUS)
+		join = c->has_last && match && !c->was_match;
+	else if (c->behavior == SPLIT_MERGED_NEXT)
+		join = c->has_last && !match && c->open;
+	c->was_match = match;
+	c->open = match;
+	if (join) {
+		c->end = end;
+		return;
 	}
-	return add(c->out, start, len, e);
+	emit(c);
+	if (c->behavior == SPLIT_REMOVED && match)
+		return;
+	c->start = start;
+	c->end = end;
+	c->has_last = true;
 }
 
-static int cut(const struct split *s, pcre2_match_data *md, pcre2_match_context *mc, const char *text,
-	struct piece in, struct pieces *out, struct err *e)
+static int cut_regex(const struct regex *re, struct cutter *c, struct piece in, const char *text,
+	struct regex_work *work)
 {
-	struct cutter c = {.s = s, .out = out, .first = out->n};
-	const char *p = text + in.start;
-	size_t pos = 0, done = 0;
-	while (pos < in.len) {
-		int n = pcre2_match(s->code, (PCRE2_SPTR)p, in.len, pos, PCRE2_NO_UTF_CHECK, md, mc);
-		if (n == PCRE2_ERROR_NOMATCH)
-			break;
-		if (n < 0)
-			return err_set(e, ERR_LIMIT, "a pre-tokenizer pattern is too expensive on this text (PCRE2 error %d)", n);
-		const PCRE2_SIZE *o = pcre2_get_ovector_pointer(md);
-		if (o[1] <= o[0]) { /* an empty match: step over one character */
-			pos = o[1] + 1;
-			while (pos < in.len && ((uint8_t)p[pos] & 0xC0) == 0x80)
-				pos++;
-			continue;
-		}
-		if (give(&c, in.start + done, o[0] - done, false, e) < 0 ||
-			give(&c, in.start + o[0], o[1] - o[0], true, e) < 0)
-			return -1;
-		pos = done = o[1];
+	struct regex_iter it;
+	size_t start, end, done = 0;
+	int rc;
+	regex_begin(&it, re, text + in.start, in.len);
+	while ((rc = regex_next(&it, work, &start, &end, c->e)) > 0) {
+		if (start > done)
+			stretch(c, in.start + done, in.start + start, false);
+		stretch(c, in.start + start, in.start + end, true);
+		done = end;
 	}
-	return give(&c, in.start + done, in.len - done, false, e);
+	if (done < in.len)
+		stretch(c, in.start + done, in.start + in.len, false);
+	emit(c);
+	return rc < 0 || c->failed ? -1 : 0;
 }
 
-int pretokenizer_run(const struct pretokenizer *t, const char *text, size_t len, struct pieces *out,
+static bool splits_at(const struct pre_step *s, uint32_t cp)
+{
+	switch (s->kind) {
+	case PRE_DIGITS:
+		return char_is_numeric(cp);
+	case PRE_PUNCTUATION:
+		return char_is_punct(cp);
+	case PRE_WHITESPACE_SPLIT:
+		return char_is_space(cp);
+	default:
+		return cp == s->ch;
+	}
+}
+
+/* Single characters that match. */
+static int cut_chars(const struct pre_step *s, struct cutter *c, struct piece in, const char *text)
+{
+	size_t done = in.start, end = in.start + in.len, n;
+	uint32_t cp;
+	for (size_t i = in.start; i < end; i += n) {
+		n = char_at(text + i, &cp);
+		if (!splits_at(s, cp))
+			continue;
+		if (i > done)
+			stretch(c, done, i, false);
+		stretch(c, i, i + n, true);
+		done = i + n;
+	}
+	if (done < end)
+		stretch(c, done, end, false);
+	emit(c);
+	return c->failed ? -1 : 0;
+}
+
+/* Runs of word characters, runs of others; white space is dropped. */
+static int cut_whitespace(struct pieces *out, struct piece in, const char *text, struct err *e)
+{
+	size_t from = in.start, end = in.start + in.len, n;
+	int kind = 0; /* of the run: 0 space, 1 word, 2 other */
+	uint32_t cp;
+	for (size_t i = in.start; i < end; i += n) {
+		n = char_at(text + i, &cp);
+		int k = char_is_word(cp) ? 1 : char_is_space(cp) ? 0 : 2;
+		if (k == kind)
+			continue;
+		if (kind && add(out, from, i - from, e) < 0)
+			return -1;
+		from = i;
+		kind = k;
+	}
+	return kind ? add(out, from, end - from, e) : 0;
+}
+
+static int cut_fixed(size_t length, struct pieces *out, struct piece in, const char *text, struct err *e)
+{
+	size_t from = in.start, end = in.start + in.len, count = 0;
+	for (size_t i = in.start; i < end; i += char_len(text + i)) {
+		if (count++ < length)
+			continue;
+		if (add(out, from, i - from, e) < 0)
+			return -1;
+		from = i;
+		count = 1;
+	}
+	return add(out, from, end - from, e);
+}
+
+static int cut(const struct pre_step *s, struct piece in, const char *text, struct pieces *out,
+	struct regex_work *work, struct err *e)
+{
+	struct cutter c = {.behavior = s->behavior, .invert = s->invert, .out = out, .e = e};
+	switch (s->kind) {
+	case PRE_WHITESPACE:
+		return cut_whitespace(out, in, text, e);
+	case PRE_FIXED:
+		return cut_fixed(s->length, out, in, text, e);
+	case PRE_METASPACE:
+		c.behavior = SPLIT_MERGED_NEXT;
+		return s->split ? cut_chars(s, &c, in, text) : add(out, in.start, in.len, e);
+	case PRE_SPLIT: case PRE_BYTE_LEVEL:
+		return s->re ? cut_regex(s->re, &c, in, text, work) : add(out, in.start, in.len, e);
+	default:
+		return cut_chars(s, &c, in, text);
+	}
+}
+
+static int cut_all(const struct pre_step *s, const struct ntext *t, struct pieces *pieces,
+	struct pieces *spare, struct regex_work *work, struct err *e)
+{
+	int rc = 0;
+	spare->n = 0;
+	for (size_t i = 0; rc == 0 && i < pieces->n; i++)
+		rc = cut(s, pieces->p[i], buf_str(&t->s), spare, work, e);
+	struct pieces swap = *pieces;
+	*pieces = *spare;
+	*spare = swap;
+	return rc;
+}
+
+/* --- rewriting --- */
+
+/* Spaces become the replacement; it is put in front where the scheme says so. */
+static void metaspace(const struct pre_step *s, const struct ntext *in, struct piece *p, struct ntext *out)
+{
+	char mark[4];
+	size_t n = utf8_encode(s->ch, mark), start = out->s.len, end = p->start + p->len;
+	const char *text = in->s.p + p->start;
+	bool has = *text == ' ' || (p->len >= n && !memcmp(text, mark, n));
+	if (!has && (s->prepend == PREPEND_ALWAYS || (s->prepend == PREPEND_FIRST && p->start < in->zero)))
+		ntext_put(out, in, p->start, p->start, mark, n);
+	for (size_t i = p->start; i < end;) {
+		const char *space = memchr(in->s.p + i, ' ', end - i);
+		size_t to = space ? (size_t)(space - in->s.p) : end;
+		ntext_copy(out, in, i, to);
+		if (space)
+			ntext_put(out, in, to, to + 1, mark, n);
+		i = to + (space != NULL);
+	}
+	*p = (struct piece){start, out->s.len - start};
+}
+
+static void prefix_space(const struct pre_step *s, const struct ntext *in, struct piece *p,
+	struct ntext *out)
+{
+	size_t start = out->s.len;
+	(void)s;
+	if (in->s.p[p->start] != ' ')
+		ntext_put(out, in, p->start, p->start, " ", 1);
+	ntext_copy(out, in, p->start, p->start + p->len);
+	*p = (struct piece){start, out->s.len - start};
+}
+
+static void to_bytes(const struct pre_step *s, const struct ntext *in, struct piece *p,
+	struct ntext *out)
+{
+	size_t start = out->s.len;
+	(void)s;
+	bytes_to_chars(in->s.p + p->start, p->len, &out->s);
+	if (p->start < in->zero) /* only a piece's first byte is ever asked for */
+		out->zero = start + 1;
+	*p = (struct piece){start, out->s.len - start};
+}
+
+static int rewrite(const struct pre_step *s, struct ntext *t, struct ntext *tmp, struct pieces *pieces,
+	void (*one)(const struct pre_step *, const struct ntext *, struct piece *, struct ntext *),
 	struct err *e)
 {
-	struct pieces now = {0}, next = {0};
-	pcre2_match_context *mc = pcre2_match_context_create(NULL);
-	pcre2_match_data *md = pcre2_match_data_create(8, NULL);
-	int rc = mc && md ? add(&now, 0, len, e) : err_nomem(e);
-	if (mc) {
-		pcre2_set_match_limit(mc, 50000000);
-		pcre2_set_depth_limit(mc, 100000);
-		pcre2_set_heap_limit(mc, 64 << 10);
-	}
+	ntext_begin(tmp, t);
+	for (size_t i = 0; i < pieces->n; i++)
+		one(s, t, &pieces->p[i], tmp);
+	ntext_swap(t, tmp);
+	return buf_ok(&t->s, e);
+}
+
+int pretokenizer_run(const struct pretokenizer *t, struct ntext *text, struct ntext *tmp,
+	struct pieces *pieces, struct pieces *spare, struct regex_work *work, struct err *e)
+{
+	pieces->n = 0;
+	int rc = add(pieces, 0, text->s.len, e);
 	for (size_t i = 0; rc == 0 && i < t->n; i++) {
-		next.n = 0;
-		for (size_t j = 0; rc == 0 && j < now.n; j++)
-			rc = cut(&t->splits[i], md, mc, text, now.p[j], &next, e);
-		struct pieces swap = now;
-		now = next;
-		next = swap;
+		const struct pre_step *s = &t->steps[i];
+		if (s->kind == PRE_METASPACE)
+			rc = rewrite(s, text, tmp, pieces, metaspace, e);
+		else if (s->kind == PRE_BYTE_LEVEL && s->prefix_space)
+			rc = rewrite(s, text, tmp, pieces, prefix_space, e);
+		if (rc == 0)
+			rc = cut_all(s, text, pieces, spare, work, e);
+		if (rc == 0 && s->kind == PRE_BYTE_LEVEL)
+			rc = rewrite(s, text, tmp, pieces, to_bytes, e);
 	}
-	for (size_t j = 0; rc == 0 && j < now.n; j++)
-		rc = add(out, now.p[j].start, now.p[j].len, e);
-	pieces_clear(&now);
-	pieces_clear(&next);
-	pcre2_match_data_free(md);
-	pcre2_match_context_free(mc);
 	return rc;
 }

@@ -1,51 +1,59 @@
-/* Pre-tokenizers: cut text into pre-tokens, step by step. Private to tokenizer/. */
+/* Pre-tokenizers: cut text into pieces, step by step; some rewrite it too. Private to tokenizer/. */
 #ifndef AIRLCHAT_TOKENIZER_PRETOKENIZER_H
 #define AIRLCHAT_TOKENIZER_PRETOKENIZER_H
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include "base/err.h"
+#include "tokenizer/ntext.h"
+#include "tokenizer/regex.h"
+
+#define PRE_STEPS 32
 
 enum split_behavior { SPLIT_ISOLATED, SPLIT_REMOVED, SPLIT_MERGED_PREVIOUS, SPLIT_MERGED_NEXT,
 	SPLIT_CONTIGUOUS };
 
-struct split {
-	pcre2_code *code;
+enum prepend_scheme { PREPEND_ALWAYS, PREPEND_FIRST, PREPEND_NEVER };
+
+enum pre_kind { PRE_SPLIT, PRE_BYTE_LEVEL, PRE_METASPACE, PRE_DIGITS, PRE_PUNCTUATION, PRE_WHITESPACE,
+	PRE_WHITESPACE_SPLIT, PRE_DELIMITER, PRE_FIXED };
+
+struct pre_step {
+	enum pre_kind kind;
+	struct regex *re; /* SPLIT; BYTE_LEVEL with use_regex */
 	enum split_behavior behavior;
 	bool invert;
+	bool prefix_space;	 /* BYTE_LEVEL */
+	enum prepend_scheme prepend; /* METASPACE */
+	bool split;		 /* METASPACE */
+	uint32_t ch;		 /* METASPACE: the replacement; DELIMITER */
+	size_t length;		 /* FIXED */
 };
 
 struct pretokenizer {
-	struct split splits[16];
+	struct pre_step steps[PRE_STEPS];
 	size_t n;
-	bool prefix_space; /* put a space in front of a text that has none */
-};
-
-struct piece {
-	size_t start, len;
 };
 
 struct pieces {
-	struct piece *p;
+	struct piece {
+		size_t start, len;
+	} *p;
 	size_t n, cap;
 };
 
-/* `\s` in these patterns means the 25 code points of Unicode White_Space. literal: no pattern, but
- * text to be found. */
-int pretokenizer_add(struct pretokenizer *t, const char *pattern, size_t len, bool literal,
-	enum split_behavior b, bool invert, struct err *e);
+/* GPT-2's pattern, the one of ByteLevel. */
+extern const char pattern_gpt2[];
+
 void pretokenizer_clear(struct pretokenizer *t);
-
-/* Append the pieces of text[0..len), which must be valid UTF-8. */
-int pretokenizer_run(const struct pretokenizer *t, const char *text, size_t len, struct pieces *out,
+/* Append a step and return it, zeroed but for its kind; NULL when there are too many. */
+struct pre_step *pretokenizer_add(struct pretokenizer *t, enum pre_kind kind, struct err *e);
+/* Append a Split, isolated. */
+int pretokenizer_add_split(struct pretokenizer *t, const char *pattern, struct err *e);
+int pretokenizer_add_byte_level(struct pretokenizer *t, bool prefix_space, bool use_regex,
 	struct err *e);
-void pieces_clear(struct pieces *p);
 
-#define PATTERN_GPT2                                                                                       \
-	"'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+/* Cut t, which the steps may rewrite (tmp and spare are scratch), into pieces of its text. */
+int pretokenizer_run(const struct pretokenizer *t, struct ntext *text, struct ntext *tmp,
+	struct pieces *pieces, struct pieces *spare, struct regex_work *work, struct err *e);
+void pieces_clear(struct pieces *p);
 
 #endif

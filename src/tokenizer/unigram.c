@@ -1,0 +1,226 @@
+/* Unigram: the segmentation of a piece with the highest sum of scores (Viterbi), as `tokenizers` does
+ * it: doubles, the first of equal paths, unknown characters next to each other become one. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "tokenizer/chars.h"
+#include "tokenizer/model.h"
+
+#define UNKNOWN_PENALTY 10.0
+
+struct node { /* the best path that ends here */
+	double score;
+	uint32_t id;
+	uint32_t start; /* of its last token; NO_ID: none ends here */
+};
+
+/* --- the trie --- */
+
+struct builder {
+	const struct vocab *v;
+	uint32_t *sorted; /* ids by content */
+	struct trie *t;
+	size_t cap;
+	struct span { /* of each node: the range of sorted below it */
+		uint32_t lo, hi, depth;
+	} *spans;
+	size_t cap_spans;
+};
+
+static int by_content(const void *x, const void *y, void *vocab)
+{
+	uint32_t a = *(const uint32_t *)x, b = *(const uint32_t *)y;
+	size_t na, nb;
+	const char *p = vocab_get(vocab, a, &na), *q = vocab_get(vocab, b, &nb);
+	int c = memcmp(p, q, na < nb ? na : nb);
+	if (c == 0)
+		c = (na > nb) - (na < nb);
+	return c ? c : (a > b) - (a < b); /* of equals the last counts */
+}
+
+static int add_node(struct builder *b, uint8_t label, struct span span)
+{
+	struct trie *t = b->t;
+	size_t cap = b->cap;
+	if (t->n == cap) {
+		size_t want = cap + cap / 2 + 1024;
+		uint32_t *first = realloc(t->first, (want + 1) * sizeof(*first));
+		if (first)
+			t->first = first;
+		uint32_t *id = realloc(t->id, want * sizeof(*id));
+		if (id)
+			t->id = id;
+		uint8_t *l = realloc(t->label, want);
+		if (l)
+			t->label = l;
+		if (!first || !id || !l)
+			return -1;
+		b->cap = want;
+	}
+	if (mem_grow(&b->spans, &b->cap_spans, t->n + 1, sizeof(*b->spans)) < 0)
+		return -1;
+	t->label[t->n] = label;
+	t->id[t->n] = NO_ID;
+	b->spans[t->n++] = span;
+	return 0;
+}
+
+/* Give node i its id and its children; what is below it agrees in `depth` bytes. */
+static int expand(struct builder *b, size_t i)
+{
+	struct span s = b->spans[i];
+	size_t len;
+	b->t->first[i] = (uint32_t)b->t->n;
+	for (uint32_t k = s.lo; k < s.hi;) {
+		const char *p = vocab_get(b->v, b->sorted[k], &len);
+		if (len == s.depth) {
+			b->t->id[i] = b->sorted[k++];
+			continue;
+		}
+		uint8_t c = (uint8_t)p[s.depth];
+		uint32_t from = k;
+		while (k < s.hi && (p = vocab_get(b->v, b->sorted[k], &len), len > s.depth) &&
+			(uint8_t)p[s.depth] == c)
+			k++;
+		if (add_node(b, c, (struct span){from, k, s.depth + 1}) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int unigram_finish(struct unigram *u, const struct vocab *v, struct err *e)
+{
+	struct builder b = {.v = v, .t = &u->trie, .sorted = mem_array(v->n, sizeof(uint32_t))};
+	uint32_t n = 0;
+	if (!b.sorted)
+		return err_nomem(e);
+	u->min_score = 0;
+	for (uint32_t id = 0; id < v->n; id++)
+		if (v->flags[id] & VOCAB_MODEL) {
+			if (n == 0 || u->score[id] < u->min_score)
+				u->min_score = u->score[id];
+			b.sorted[n++] = id;
+		}
+	qsort_r(b.sorted, n, sizeof(*b.sorted), by_content, (void *)(uintptr_t)v);
+	int rc = add_node(&b, 0, (struct span){0, n, 0});
+	for (size_t i = 0; rc == 0 && i < b.t->n; i++)
+		rc = expand(&b, i);
+	if (rc == 0) {
+		struct trie *t = b.t;
+		t->first[t->n] = (uint32_t)t->n;
+		void *first = realloc(t->first, (t->n + 1) * sizeof(*t->first));
+		void *id = realloc(t->id, t->n * sizeof(*t->id)), *label = realloc(t->label, t->n);
+		t->first = first ? first : t->first;
+		t->id = id ? id : t->id;
+		t->label = label ? label : t->label;
+	}
+	free(b.sorted);
+	free(b.spans);
+	return rc < 0 ? err_nomem(e) : 0;
+}
+
+/* The child of node by c, or 0. */
+static uint32_t child(const struct trie *t, uint32_t node, uint8_t c)
+{
+	uint32_t lo = t->first[node], hi = t->first[node + 1];
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		if (t->label[mid] == c)
+			return mid;
+		if (t->label[mid] < c)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return 0;
+}
+
+/* --- the best path --- */
+
+static void offer(struct node *to, double score, uint32_t id, size_t start)
+{
+	if (to->start != NO_ID && !(score > to->score))
+		return;
+	*to = (struct node){score, id, (uint32_t)start};
+}
+
+static int best_path(const struct model *m, const struct vocab *v, const char *p, size_t len, bool user,
+	struct node *nodes, struct err *e)
+{
+	const struct unigram *u = &m->unigram;
+	double unknown = u->min_score - UNKNOWN_PENALTY;
+	for (size_t i = 0; i <= len; i++)
+		nodes[i] = (struct node){0, 0, NO_ID};
+	for (size_t i = 0, n; i < len; i += n) {
+		double here = nodes[i].score;
+		bool single = false;
+		uint32_t at = 0;
+		n = char_len(p + i);
+		for (size_t k = i; k < len && (at = child(&u->trie, at, (uint8_t)p[k])) != 0; k++) {
+			uint32_t id = u->trie.id[at];
+			if (id == NO_ID || !model_may(v, id, user))
+				continue;
+			offer(&nodes[k + 1], u->score[id] + here, id, i);
+			single |= k + 1 == i + n;
+		}
+		if (single)
+			continue;
+		if (m->unk_id == NO_ID)
+			return model_unknown(m, v, e);
+		offer(&nodes[i + n], unknown + here, m->unk_id, i);
+	}
+	return 0;
+}
+
+/* Text that is the unknown token, or fused from several: perhaps an entry after all, or bytes. */
+static int add_unknown(const struct model *m, const struct vocab *v, const char *p, size_t len,
+	bool user, struct ids *out, struct err *e)
+{
+	uint32_t id = vocab_find_model(v, p, len);
+	if (id != NO_ID && model_may(v, id, user))
+		return ids_add(out, id, e);
+	bool all = m->byte_fallback;
+	for (size_t i = 0; all && i < len; i++)
+		all = m->byte_id[(uint8_t)p[i]] != NO_ID;
+	if (!all)
+		return ids_add(out, m->unk_id, e);
+	for (size_t i = 0; i < len; i++)
+		if (ids_add(out, m->byte_id[(uint8_t)p[i]], e) < 0)
+			return -1;
+	return 0;
+}
+
+int unigram_encode(const struct model *m, const struct vocab *v, const char *p, size_t len, bool user,
+	struct model_work *w, struct ids *out, struct err *e)
+{
+	if (len >= INT32_MAX || mem_grow(&w->nodes, &w->cap_nodes, len + 1, sizeof(*w->nodes)) < 0)
+		return err_nomem(e);
+	struct node *nodes = w->nodes;
+	if (best_path(m, v, p, len, user, nodes, e) < 0)
+		return -1;
+	size_t next = len; /* turn the links around: `start` becomes the end of the token that begins here */
+	for (size_t end = len; end > 0;) {
+		size_t start = nodes[end].start;
+		nodes[end].start = (uint32_t)next;
+		next = end;
+		end = start;
+	}
+	nodes[0].start = (uint32_t)next;
+	for (size_t at = 0; at < len;) {
+		size_t end = nodes[at].start;
+		uint32_t id = nodes[end].id;
+		if (id != m->unk_id) {
+			if (ids_add(out, id, e) < 0)
+				return -1;
+			at = end;
+			continue;
+		}
+		while (end < len && nodes[nodes[end].start].id == m->unk_id)
+			end = nodes[end].start;
+		if (add_unknown(m, v, p + at, end - at, user, out, e) < 0)
+			return -1;
+		at = end;
+	}
+	return 0;
+}
