@@ -333,6 +333,16 @@ const struct gguf_kv *gguf_find(const struct gguf *g, const char *key)
 	return g->n_kvs ? bsearch(&k, g->kvs, g->n_kvs, sizeof(k), compare_kv) : NULL;
 }
 
+size_t gguf_count(const struct gguf *g)
+{
+	return g->n_kvs;
+}
+
+const struct gguf_kv *gguf_at(const struct gguf *g, size_t i)
+{
+	return &g->kvs[i];
+}
+
 static bool number(enum gguf_type type, const uint8_t *p, double *d, int64_t *i, bool *is_int)
 {
 	if (type >= GGUF_TYPES || !type_size[type])

@@ -33,6 +33,9 @@ struct gguf; /* version, kvs; opened by checkpoint_open */
 
 const struct gguf_kv *gguf_find(const struct gguf *g, const char *key); /* NULL if absent */
 
+size_t gguf_count(const struct gguf *g);
+const struct gguf_kv *gguf_at(const struct gguf *g, size_t i); /* sorted by key */
+
 /* Typed reads. They return false, leaving *out alone, if the key is absent or of another kind; any
  * integer type that holds a value in range is accepted for u64/i64, f32/f64/ints for f64. */
 bool gguf_u64(const struct gguf *g, const char *key, uint64_t *out);
