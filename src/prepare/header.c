@@ -103,7 +103,7 @@ static uint32_t add_metadata(const struct layout *l, enum prepare_quant quant, s
 	uint32_t n = 0;
 	const struct gguf *g = l->c->gguf;
 	bool changed = quant != PREPARE_NONE;
-	for (size_t i = 0; i < gguf_count(g); i++) {
+	for (size_t i = 0; i < gguf_n_keys(g); i++) {
 		const struct gguf_kv *kv = gguf_at(g, i);
 		if (is_replaced(kv, changed))
 			continue;

@@ -333,7 +333,7 @@ const struct gguf_kv *gguf_find(const struct gguf *g, const char *key)
 	return g->n_kvs ? bsearch(&k, g->kvs, g->n_kvs, sizeof(k), compare_kv) : NULL;
 }
 
-size_t gguf_count(const struct gguf *g)
+size_t gguf_n_keys(const struct gguf *g)
 {
 	return g->n_kvs;
 }

@@ -33,7 +33,7 @@ struct gguf; /* version, kvs; opened by checkpoint_open */
 
 const struct gguf_kv *gguf_find(const struct gguf *g, const char *key); /* NULL if absent */
 
-size_t gguf_count(const struct gguf *g);
+size_t gguf_n_keys(const struct gguf *g);
 const struct gguf_kv *gguf_at(const struct gguf *g, size_t i); /* sorted by key */
 
 /* Typed reads. They return false, leaving *out alone, if the key is absent or of another kind; any
