@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "engine/forward.h"
+#include "engine/scales.h"
 
 /* Where device memory is host memory, staging and device buffers are the same bytes: the uploads and
  * downloads of a pass then copy a block onto itself, which the backend skips. */
@@ -68,7 +69,7 @@ static int open_parts(struct engine *en, struct err *e)
 		return -1;
 	if (stream_open(&en->stream, &sc, e) < 0 || alloc_buffers(en, e) < 0 || alloc_kv(en, e) < 0)
 		return -1;
-	return small_load(en, e);
+	return small_load(en, e) < 0 ? -1 : scales_load(en, e);
 }
 
 int engine_open(struct engine **out, const struct engine_config *cfg, struct err *e)
@@ -101,6 +102,7 @@ void engine_close(struct engine *en)
 			b->ops->free(b, en->v[i], en->kv_layer_bytes);
 	}
 	b->ops->free(b, en->small_block, en->small_bytes);
+	scales_free(en);
 	b->ops->free(b, en->device_block, en->device_bytes);
 	b->ops->host_free(b, en->host_block, en->host_bytes);
 	if (en->event)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "engine/scales.h"
 
 void forward_account(struct engine *en, enum cause cause, const char *what)
 {
@@ -50,7 +51,8 @@ int forward_matmul(struct engine *en, uint32_t layer, enum role role, float *y, 
 			return -1;
 		struct matmul mm = {.y = y + row, .ldy = ldy, .x = x, .ldx = ldx, .w = l.data,
 			.dtype = w->dtype, .row0 = c->row0, .n = n, .k = w->cols, .rows = c->rows,
-			.bias = bias ? bias + row : NULL, .transposed = w->transposed};
+			.bias = bias ? bias + row : NULL, .transposed = w->transposed,
+			.scales = scales_of_chunk(en, w, c, &l)};
 		if (w->transposed) {
 			mm.y = y;
 			mm.x = x + row;
@@ -147,8 +149,13 @@ static int embed(struct engine *en, const struct pass *p, struct err *e)
 	if (embed_gather(&en->embed, en->stream, p->tokens, p->n, en->s.embed_raw, e) < 0)
 		return -1;
 	forward_account(en, CAUSE_DISK, "embedding");
-	b->ops->upload(b, QUEUE_COMPUTE, en->w.embed_raw, en->s.embed_raw, p->n * w->row_bytes);
-	b->ops->decode(b, to, en->w.embed_raw, w->tensor->dtype, (size_t)p->n * m->embed_dim);
+	if (w->has_scaling) {
+		if (scales_decode_rows(en, w, p->tokens, p->n, en->s.embed_raw, to, e) < 0)
+			return -1;
+	} else {
+		b->ops->upload(b, QUEUE_COMPUTE, en->w.embed_raw, en->s.embed_raw, p->n * w->row_bytes);
+		b->ops->decode(b, to, en->w.embed_raw, w->dtype, (size_t)p->n * m->embed_dim);
+	}
 	if (m->embed_scale != 1)
 		b->ops->scale(b, to, m->embed_scale, (size_t)p->n * m->embed_dim);
 	if (projected && forward_matmul(en, m->n_layers, ROLE_PROJ_IN, en->w.x, m->hidden, to, m->embed_dim,

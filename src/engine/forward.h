@@ -40,6 +40,9 @@ struct engine {
 	float **small;	 /* [n_weights] device: norms and biases as float32; NULL for matrices */
 	float *small_block;
 	size_t small_bytes;
+	struct scales *scales; /* [n_weights] what stays in memory of matrices' scales */
+	void *scales_block;
+	size_t scales_bytes;
 	void **k, **v;	 /* [n_layers] device: [ctx, kv_heads * head_dim] */
 	size_t kv_layer_bytes;
 	struct rope_params rope[2]; /* the model's; factors that GGUF has as tensors are ours */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "engine/scales.h"
 #include "engine/forward.h"
 #include "stream/stream.h"
 
@@ -178,7 +179,7 @@ int plan_make(struct plan *p, const struct model *m, const struct plan_request *
 	if (now > p->base_bytes)
 		p->base_bytes = now;
 	p->backend_bytes = r->backend;
-	p->small_bytes = mem_align_up(small_bytes(m), MEM_PAGE);
+	p->small_bytes = mem_align_up(small_bytes(m) + scales_bytes(m), MEM_PAGE);
 	uint64_t avail = plan_free_ram() + plan_process_ram();
 	p->ram_bytes = r->ram ? r->ram : avail - avail / 10;
 	if (r->ctx && r->ctx < p->prefill_rows)

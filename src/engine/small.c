@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "engine/forward.h"
+#include "engine/scales.h"
 
 static bool is_small(const struct weight *w)
 {
@@ -37,7 +37,7 @@ static int read_vector(struct engine *en, const struct weight *w, float *f, stru
 			return err_nomem(e);
 		int rc = stream_read(en->stream, t->file, t->offset, t->bytes, raw, e);
 		if (rc == 0)
-			dtype_info(t->dtype)->decode(raw, f + (size_t)i * cols, cols);
+			rc = scales_decode_vector(en, w, t, raw, f + (size_t)i * cols, cols, e);
 		free(raw);
 		if (rc < 0)
 			return -1;

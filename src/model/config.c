@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "model/arch.h"
+#include "model/quantization.h"
 
 #define CONFIG_LIMIT ((size_t)16 << 20)
 
@@ -241,8 +242,6 @@ static void read_model(struct config *c, struct model *m)
 	choose_part(c, m);
 	if (c->failed)
 		return;
-	if (config_get(c->top, "quantization_config"))
-		config_fail(c, "quantization_config", "is not supported: the weights are quantized in a format that airlchat can't read yet");
 	read_dimensions(c, m);
 	if (make_layers(c, m) < 0) {
 		c->failed = true;
@@ -273,6 +272,9 @@ int config_from_json(struct model *m, const struct checkpoint *ck, struct err *e
 	if (rc == 0) {
 		c.top = c.json;
 		read_model(&c, m);
+		const cJSON *part = c.text && !config_get(c.top, "quantization_config") ? c.text : c.top;
+		if (!c.failed)
+			rc = quantization_open(&m->quantization, ck, part, c.path, e);
 	}
 	cJSON_Delete(c.json);
 	buf_clear(&text);

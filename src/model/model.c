@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model/arch.h"
+#include "model/quantization.h"
 #include "store/gguf.h"
 
 static char *display_name(const struct checkpoint *c)
@@ -49,6 +50,8 @@ int model_open(struct model **out, const struct checkpoint *c, struct err *e)
 	int rc = c->kind == CHECKPOINT_GGUF ? config_from_gguf(m, c, e) : config_from_json(m, c, e);
 	if (rc == 0)
 		rc = check_dimensions(m, c, e);
+	if (rc == 0 && !m->quantization) /* a GGUF's types say it all */
+		rc = quantization_open(&m->quantization, c, NULL, NULL, e);
 	if (rc == 0)
 		rc = weights_find(m, c, e);
 	if (rc < 0) {
@@ -73,6 +76,7 @@ void model_close(struct model *m)
 	free(m->layers);
 	free(m->weights);
 	free(m->by_role);
+	quantization_close(m->quantization);
 	free(m);
 }
 

@@ -77,6 +77,7 @@ struct model {
 	size_t n_weights;
 	int32_t *by_role; /* [(n_layers + 1) * ROLES] index into weights, -1 if there is none */
 	uint64_t bytes;	  /* of all weights, an embedding that is also the head counted once */
+	struct quantization *quantization; /* owns the tables of scalings */
 };
 
 /* Find dimensions and weights; shapes and dtypes are checked. c must outlive the model. */

@@ -538,6 +538,12 @@ struct extent weight_scales(const struct weight *w, uint64_t row0, uint64_t rows
 		.bytes = (end - *first) * each};
 }
 
+uint64_t weight_step_scale_bytes(const struct weight *w)
+{
+	uint64_t first, rows = weight_row_step(w);
+	return w->has_scaling && w->scales_streamed ? weight_scales(w, 0, rows, &first).bytes : 0;
+}
+
 int weight_from_stored(struct weight *w, const struct checkpoint *c, const struct stored *s,
 	uint64_t slice, struct err *e)
 {
@@ -572,6 +578,6 @@ int weight_from_stored(struct weight *w, const struct checkpoint *c, const struc
 	if ((slice + 1) * per * each > s->scale->bytes)
 		return err_set(e, ERR_FORMAT, "%s: tensor %s has too few scales", c->files[s->scale->file].path,
 			s->scale->name);
-	w->scales_streamed = per * each > w->rows * w->row_bytes / 256;
+	w->scales_streamed = role_is_streamed(w->role) && per * each > w->rows * w->row_bytes / 256;
 	return 0;
 }

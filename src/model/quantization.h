@@ -45,6 +45,8 @@ int stored_find(struct stored *out, struct quantization *q, const char *name, st
 /* Rows of a weight that a chunk's rows must be a multiple of, so that scales begin where rows do. */
 uint32_t weight_row_step(const struct weight *w);
 
+uint64_t weight_step_scale_bytes(const struct weight *w); /* streamed scales of so many rows, at most */
+
 /* The stored scales of rows row0 .. row0 + rows - 1: bytes in the scale tensor's file, and the number
  * of the first. No bytes without scales of its own. */
 struct extent weight_scales(const struct weight *w, uint64_t row0, uint64_t rows, uint64_t *first);

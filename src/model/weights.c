@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "model/arch.h"
+#include "model/quantization.h"
 
 #define NAME_MAX_LEN 192
 
@@ -59,7 +60,7 @@ static void role_shape(const struct model *m, enum role role, uint64_t *rows, ui
 
 /* --- one weight --------------------------------------------------------------------------------- */
 
-static int check_shape(const char *path, const struct tensor *t, const struct weight *w, struct err *e)
+static int check_shape(const char *path, const struct stored *t, const struct weight *w, struct err *e)
 {
 	bool fits = w->rows > 1 || role_is_streamed(w->role) || role_is_gathered(w->role)
 			    ? t->n_dims == 2 && t->shape[0] == w->rows && t->shape[1] == w->cols
@@ -67,29 +68,21 @@ static int check_shape(const char *path, const struct tensor *t, const struct we
 	if (fits)
 		return 0;
 	return err_set(e, ERR_FORMAT, "%s: tensor %s has shape [%llu%s%llu], but the config wants [%u, %u]", path,
-		t->name, (unsigned long long)t->shape[0], t->n_dims > 1 ? ", " : "; dims ",
+		t->tensor->name, (unsigned long long)t->shape[0], t->n_dims > 1 ? ", " : "; dims ",
 		(unsigned long long)(t->n_dims > 1 ? t->shape[1] : (uint64_t)t->n_dims), w->rows, w->cols);
 }
 
-int weight_resolve(const struct checkpoint *c, const char *name, struct weight *w, struct err *e)
+int weight_resolve(const struct model *m, const struct checkpoint *c, const char *name, struct weight *w,
+	struct err *e)
 {
-	const struct tensor *t = checkpoint_find(c, name);
-	if (!t)
-		return 0;
-	const char *path = c->files[t->file].path;
-	if (t->dtype == DTYPE_UNKNOWN)
-		return err_set(e, ERR_UNSUPPORTED, "%s: tensor %s has type %s, which is not supported",
-			path, t->name, t->type_name);
-	if (check_shape(path, t, w, e) < 0)
+	struct stored t;
+	if (stored_find(&t, m->quantization, name, e) < 0)
 		return -1;
-	if (w->cols % dtype_info(t->dtype)->block)
-		return err_set(e, ERR_FORMAT, "%s: tensor %s has rows of %u elements, no multiple of %s's block",
-			path, t->name, w->cols, dtype_info(t->dtype)->name);
-	w->tensor = t;
-	w->dtype = t->dtype;
-	w->offset = t->offset;
-	w->row_bytes = dtype_bytes(t->dtype, w->cols);
-	return 1;
+	if (!t.tensor)
+		return 0;
+	if (t.dtype != DTYPE_UNKNOWN && check_shape(c->files[t.tensor->file].path, &t, w, e) < 0)
+		return -1;
+	return weight_from_stored(w, c, &t, 0, e) < 0 ? -1 : 1;
 }
 
 /* --- names -------------------------------------------------------------------------------------- */
@@ -126,7 +119,10 @@ static int resolve_head_norm(struct search *s, const char *name, const char *pat
 {
 	const struct model *m = s->m;
 	uint32_t heads = w->role == ROLE_Q_NORM || w->role == ROLE_Q_NORM_BIAS ? m->heads : m->kv_heads;
-	const struct tensor *t = checkpoint_find(s->c, name);
+	struct stored stored;
+	if (stored_find(&stored, m->quantization, name, s->e) < 0)
+		return -1;
+	const struct stored *t = stored.tensor ? &stored : NULL;
 	const char *second = strstr(pattern, "%u");
 	second = second ? strstr(second + 2, "%u") : NULL;
 	if (!t)
@@ -134,7 +130,7 @@ static int resolve_head_norm(struct search *s, const char *name, const char *pat
 	w->rows = t->n_dims == 2 ? (uint32_t)heads : 1;
 	bool whole = t->n_dims == 1 && t->shape[0] != m->head_dim;
 	w->cols = whole ? heads * m->head_dim : m->head_dim;
-	if (weight_resolve(s->c, name, w, s->e) < 0)
+	if (weight_resolve(s->m, s->c, name, w, s->e) < 0)
 		return -1;
 	w->cols *= w->rows;
 	w->rows = 1;
@@ -147,7 +143,7 @@ static int resolve_head_norm(struct search *s, const char *name, const char *pat
 		char part[NAME_MAX_LEN];
 		struct weight one = {.role = w->role, .rows = 1, .cols = m->head_dim};
 		expand(s, pattern, layer, i, part);
-		int found = weight_resolve(s->c, part, &one, s->e);
+		int found = weight_resolve(s->m, s->c, part, &one, s->e);
 		if (found <= 0)
 			return found < 0 ? -1 : err_set(s->e, ERR_FORMAT, "%s: tensor %s is missing",
 				s->c->path, part);
@@ -175,7 +171,7 @@ static int find_one(struct search *s, enum role role, uint32_t layer, const char
 			w->rows = (uint32_t)cols;
 			w->cols = (uint32_t)rows;
 		}
-		int found = cols ? weight_resolve(s->c, name, w, s->e) : resolve_head_norm(s, name, p, layer, w);
+		int found = cols ? weight_resolve(s->m, s->c, name, w, s->e) : resolve_head_norm(s, name, p, layer, w);
 		if (found)
 			return found;
 		if (!*first)
