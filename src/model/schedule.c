@@ -24,12 +24,12 @@ static void add_chunk(struct schedule *s, const struct model *m, const struct we
 	uint32_t rows)
 {
 	struct chunk *c = &s->chunks[s->n++];
-	uint64_t first;
+	uint64_t first_scale;
 	*c = (struct chunk){.weight = (uint32_t)(w - m->weights), .layer = w->layer, .row0 = row0, .rows = rows,
 		.data = {.file = w->tensor->file, .offset = w->offset + row0 * w->row_bytes,
 			.bytes = rows * w->row_bytes}};
 	if (w->has_scaling && w->scales_streamed)
-		c->scale = weight_scales(w, row0, rows, &first);
+		c->scale = weight_scales(w, row0, rows, &first_scale);
 	c->bytes = c->data.bytes + c->scale.bytes;
 	s->bytes += c->bytes;
 	if (c->bytes > s->max_bytes)
