@@ -330,8 +330,8 @@ static int find_4bit(struct stored *s, struct quantization *q, const char *name,
 	char suffix[64];
 	for (int i = 0; i < 2 && !state_tensor; i++) {
 		snprintf(suffix, sizeof(suffix), "%s%s", infix, kinds[i].suffix);
-		state_tensor = companion(q, name, suffix);
-		s->dtype = kinds[i].dtype;
+		if ((state_tensor = companion(q, name, suffix)))
+			s->dtype = kinds[i].dtype;
 	}
 	if (!state_tensor)
 		return 0;
@@ -493,8 +493,6 @@ int stored_find(struct stored *out, struct quantization *q, const char *name, st
 		found = find_int8(out, q, name, e);
 	if (found == 0)
 		found = find_scaled(out, q, name, e);
-	if (found == 0)
-		out->dtype = t->dtype;
 	return found < 0 ? -1 : 0;
 }
 
