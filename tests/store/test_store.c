@@ -129,7 +129,7 @@ static void safetensors_are_read(void **state)
 	assert_int_equal(t->offset, data + 8);
 	assert_int_equal(t->bytes, 12);
 	t = checkpoint_find(c, "u");
-	assert_int_equal(t->dtype, DTYPE_UNKNOWN);
+	assert_int_equal(t->dtype, DTYPE_I8);
 	assert_string_equal(t->type_name, "I8");
 	assert_int_equal(t->n_dims, 0);
 	assert_null(checkpoint_find(c, "c"));
