@@ -1,63 +1,199 @@
-#include "tui/commands.h"
-
-#include <stdio.h>
+/* The slash commands: those that need the screen, in front of those that don't (chat/command.h). */
 #include <stdlib.h>
 #include <string.h>
 
-#include "chat/session.h"
-#include "tui/convview.h"
+#include "chat/command.h"
+#include "chat/session_store.h"
+#include "tui/input.h"
+#include "tui/ui.h"
 
-static void set(struct session *s, struct convview *c, char *arg)
+enum arg { ARG_NONE, ARG_FILE, ARG_SESSION, ARG_THEME, ARG_SETTING, ARG_GLYPHS };
+
+struct screen_command {
+	const char *name, *args, *help;
+	void (*run)(struct ui *u, const char *args);
+};
+
+static const struct screen_command screen_commands[] = {
+	{"/find", "[TEXT]", "search the conversation (Ctrl-S)", cmd_find},
+	{"/copy", "[N]", "copy the last answer (F5), or code block N; /copy code: the last one (F6)", cmd_copy},
+	{"/edit", "[N [TEXT]]", "change your message N (without N: choose one) and answer it anew", cmd_edit},
+	{"/open", "[NAME]", "go on with a saved session; without a name: choose one", cmd_open},
+	{"/resume", "[NAME]", "the same as /open", cmd_open},
+	{"/sessions", "", "choose among the saved sessions", cmd_sessions},
+	{"/delete", "[NAME]", "delete a saved session", cmd_delete},
+	{"/save", "FILE", "write the conversation (Markdown; JSON or HTML by its name)", cmd_save},
+	{"/export", "FILE", "the same as /save", cmd_save},
+	{"/theme", "[NAME]", "change the colours; without a name: look at each", cmd_theme},
+	{"/glyphs", "ascii|unicode", "the characters that meters are drawn with", cmd_glyphs},
+	{"/fold", "", "fold or unfold the reasoning (Alt-T)", cmd_fold},
+	{"/mouse", "", "leave the mouse to the terminal, for selecting text, or take it (F10)", cmd_mouse},
+	{"/help", "", "keys and commands (F1)", cmd_keys},
+	{NULL, NULL, NULL, NULL},
+};
+
+static const struct screen_command *find_screen(const char *name, size_t len)
 {
-	struct err e = ERR_INIT;
-	char *value = strchr(arg, ' ');
-	if (!value) {
-		char *all = session_settings(s);
-		convview_line(c, all ? all : "no settings");
-		free(all);
-		return;
-	}
-	*value++ = 0;
-	convview_line(c, session_set(s, arg, value, &e) ? e.msg : "set");
+	for (const struct screen_command *c = screen_commands; c->name; c++)
+		if (strlen(c->name) == len && !strncmp(c->name, name, len))
+			return c;
+	return NULL;
 }
 
-bool command_run(struct session *s, struct convview *c, const char *line)
+static void run_shared(struct ui *u, const char *line)
 {
-	struct err e = ERR_INIT;
-	char *copy = strdup(line), *arg;
-	bool quit = false;
-	if (!copy)
-		return false;
-	arg = strchr(copy, ' ');
-	if (arg)
-		*arg++ = 0;
-	else
-		arg = copy + strlen(copy);
-	if (!strcmp(copy, "/quit")) {
-		quit = true;
-	} else if (!strcmp(copy, "/help")) {
-		convview_line(c, "/help /quit /save FILE /system TEXT /set NAME VALUE /stats /clear\n"
-				 "Ctrl-C stop  Alt-Enter newline  PgUp PgDn End scroll  Ctrl-D quit");
-	} else if (!strcmp(copy, "/clear")) {
-		session_clear(s);
-		buf_reset(&c->text);
-	} else if (!strcmp(copy, "/system")) {
-		session_set_system(s, arg, strlen(arg));
-		convview_line(c, "system prompt set");
-	} else if (!strcmp(copy, "/save")) {
-		if (!*arg)
-			convview_line(c, "/save needs a file name");
-		else
-			convview_line(c, session_save(s, arg, &e) ? e.msg : "saved");
-	} else if (!strcmp(copy, "/stats")) {
-		char *j = session_stats_json(s);
-		convview_line(c, j ? j : "no answer has been measured yet");
-		free(j);
-	} else if (!strcmp(copy, "/set")) {
-		set(s, c, arg);
+	struct buf say = BUF_INIT;
+	enum command_result r = command_do(u->s, line, &say);
+	if (r == COMMAND_QUIT) {
+		u->quit = true;
+	} else if (r == COMMAND_UNKNOWN) {
+		buf_printf(&say, "unknown command %.*s; /help lists them", (int)strcspn(line, " \n"), line);
+		ui_say(u, ITEM_ERROR, buf_str(&say));
 	} else {
-		convview_line(c, "unknown command; /help lists them");
+		ui_say(u, ITEM_NOTE, buf_str(&say));
 	}
-	free(copy);
-	return quit;
+	buf_clear(&say);
+	ui_refresh_status(u);
+}
+
+/* "~/x" is what the shell makes of it. To be freed. */
+static char *expand_home(const char *line, const char *args)
+{
+	const char *home = getenv("HOME");
+	struct buf b = BUF_INIT;
+	if (args[0] != '~' || args[1] != '/' || !home)
+		return strdup(line);
+	buf_add(&b, line, (size_t)(args - line));
+	buf_puts(&b, home);
+	buf_puts(&b, args + 1);
+	return buf_take(&b);
+}
+
+void command_run(struct ui *u, const char *typed)
+{
+	size_t n = strcspn(typed, " \n"), skip = n + strspn(typed + n, " \n");
+	char *line = expand_home(typed, typed + skip);
+	if (!line)
+		return;
+	size_t len = strlen(line);
+	while (len > n && strchr(" \n", line[len - 1])) /* completion leaves a space behind a word */
+		line[--len] = 0;
+	const struct screen_command *c = find_screen(line, n);
+	if (c)
+		c->run(u, len > skip ? line + skip : "");
+	else
+		run_shared(u, line);
+	free(line);
+}
+
+/* --- lists of what there is --- */
+
+const char *command_hint(const char *name)
+{
+	const struct screen_command *s = find_screen(name, strlen(name));
+	for (const struct chat_command *c = chat_commands; !s && c->name; c++)
+		if (!strcmp(c->name, name))
+			return c->help;
+	return s ? s->help : NULL;
+}
+
+bool command_nth(size_t i, const char **name, const char **args, const char **help)
+{
+	for (const struct chat_command *c = chat_commands; c->name; c++)
+		if (!find_screen(c->name, strlen(c->name)) && i-- == 0) {
+			*name = c->name;
+			*args = c->args;
+			*help = c->help;
+			return true;
+		}
+	if (i >= sizeof(screen_commands) / sizeof(*screen_commands) - 1)
+		return false;
+	*name = screen_commands[i].name;
+	*args = screen_commands[i].args;
+	*help = screen_commands[i].help;
+	return true;
+}
+
+/* --- completion --- */
+
+static void offer_lines(struct buf *lines, const char *end)
+{
+	char *rest = lines->len ? lines->p : NULL;
+	for (char *line; (line = strsep(&rest, "\n"));) {
+		line[strcspn(line, end)] = 0;
+		if (*line)
+			input_offer(line);
+	}
+}
+
+static void offer_sessions(void)
+{
+	struct session_info *list;
+	struct err e = ERR_INIT;
+	size_t n;
+	if (session_list(&list, &n, &e) < 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		input_offer(list[i].name);
+	session_list_free(list, n);
+}
+
+static void offer_settings(struct ui *u)
+{
+	struct buf b = BUF_INIT;
+	char *all = session_settings(u->s);
+	buf_puts(&b, all ? all : "");
+	offer_lines(&b, " =");
+	buf_clear(&b);
+	free(all);
+}
+
+static enum arg argument(const char *line)
+{
+	static const struct {
+		const char *name;
+		enum arg arg;
+	} table[] = {{"/read", ARG_FILE}, {"/save", ARG_FILE}, {"/export", ARG_FILE}, {"/trace", ARG_FILE},
+		{"/plot", ARG_FILE}, {"/open", ARG_SESSION}, {"/resume", ARG_SESSION}, {"/delete", ARG_SESSION},
+		{"/theme", ARG_THEME}, {"/set", ARG_SETTING}, {"/glyphs", ARG_GLYPHS}};
+	size_t n = strcspn(line, " ");
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
+		if (strlen(table[i].name) == n && !strncmp(table[i].name, line, n))
+			return table[i].arg;
+	return ARG_NONE;
+}
+
+void command_complete(struct ui *u, const char *line, int start, const char *text)
+{
+	struct buf names = BUF_INIT;
+	if (*line != '/')
+		return;
+	const char *name, *args, *help;
+	for (size_t i = 0; start == 0 && command_nth(i, &name, &args, &help); i++)
+		input_offer(name);
+	if (start == 0)
+		return;
+	switch (argument(line)) {
+	case ARG_FILE:
+		input_offer_files(text);
+		break;
+	case ARG_SESSION:
+		offer_sessions();
+		break;
+	case ARG_THEME:
+		theme_names(&names);
+		offer_lines(&names, "");
+		break;
+	case ARG_SETTING:
+		if (!strchr(line + strcspn(line, " ") + 1, ' '))
+			offer_settings(u);
+		break;
+	case ARG_GLYPHS:
+		input_offer("ascii");
+		input_offer("unicode");
+		break;
+	case ARG_NONE:
+		break;
+	}
+	buf_clear(&names);
 }

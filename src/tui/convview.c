@@ -1,77 +1,467 @@
 #include "tui/convview.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/utf8.h"
 
-void convview_add(struct convview *c, const char *s, size_t len)
+#define LABEL 6 /* columns of "you ▸ " */
+
+void convview_init(struct convview *c)
 {
-	utf8_append_printable(&c->text, s, len);
+	*c = (struct convview){.following = true};
 }
 
-void convview_line(struct convview *c, const char *s)
+static void item_clear(struct item *it)
 {
-	if (c->text.len && c->text.p[c->text.len - 1] != '\n')
-		buf_addc(&c->text, '\n');
-	convview_add(c, s, strlen(s));
-	buf_addc(&c->text, '\n');
+	buf_clear(&it->text);
+	buf_clear(&it->think);
+	rows_clear(&it->rows);
+	rows_clear(&it->think_rows);
+}
+
+void convview_clear(struct convview *c)
+{
+	int fold = c->fold;
+	for (size_t i = 0; i < c->n; i++)
+		item_clear(c->items + i);
+	free(c->items);
+	buf_clear(&c->query);
+	buf_clear(&c->flat);
+	convview_init(c);
+	c->fold = fold;
+}
+
+static struct item *add_item(struct convview *c, enum item_kind kind)
+{
+	if (mem_grow(&c->items, &c->cap, c->n + 1, sizeof(*c->items)))
+		return NULL;
+	c->items[c->n] = (struct item){.kind = kind, .think_seconds = -1};
+	return c->items + c->n++;
+}
+
+void convview_add(struct convview *c, enum item_kind kind, const char *s, size_t len)
+{
+	struct item *it = add_item(c, kind);
+	while (len && s[len - 1] == '\n')
+		len--;
+	if (it)
+		utf8_append_printable(&it->text, s, len);
+}
+
+void convview_note(struct convview *c, enum item_kind kind, const char *s)
+{
+	convview_add(c, kind, s, strlen(s));
+}
+
+/* The answer that grows, or else the last one. */
+static struct item *answer(const struct convview *c)
+{
+	for (size_t i = c->n; i-- > 0;)
+		if (c->items[i].kind == ITEM_ANSWER)
+			return c->items + i;
+	return NULL;
+}
+
+void convview_begin(struct convview *c, bool extends)
+{
+	struct item *it = extends ? answer(c) : NULL;
+	if (!it)
+		it = add_item(c, ITEM_ANSWER);
+	if (it)
+		it->growing = true;
+}
+
+void convview_grow(struct convview *c, bool think, const char *s, size_t len)
+{
+	struct item *it = answer(c);
+	if (!it)
+		return;
+	struct buf *b = think ? &it->think : &it->text;
+	while (len && !b->len && *s == '\n') { /* no empty rows in front */
+		s++;
+		len--;
+	}
+	utf8_append_printable(b, s, len);
+	it->width = it->width > 0 ? -it->width : it->width; /* its end is to be laid out again */
+}
+
+void convview_end(struct convview *c, uint64_t think_tokens, double think_seconds)
+{
+	struct item *it = answer(c);
+	if (!it)
+		return;
+	it->growing = false;
+	it->width = 0;
+	it->think_tokens = think_tokens;
+	it->think_seconds = think_seconds;
+}
+
+static void remove_item(struct convview *c, size_t i)
+{
+	item_clear(c->items + i);
+	memmove(c->items + i, c->items + i + 1, (c->n - i - 1) * sizeof(*c->items));
+	c->n--;
+	c->found = false;
+}
+
+void convview_unsend(struct convview *c)
+{
+	for (size_t i = c->n; i-- > 0;) {
+		struct item *it = c->items + i;
+		bool user = it->kind == ITEM_USER;
+		if (it->kind == ITEM_ANSWER && it->text.len)
+			return;
+		if (it->kind == ITEM_ANSWER || user)
+			remove_item(c, i);
+		if (user)
+			return;
+	}
+}
+
+void convview_restart(struct convview *c)
+{
+	size_t notes = 0;
+	while (notes < c->n && c->items[c->n - 1 - notes].kind >= ITEM_NOTE)
+		notes++;
+	while (c->n > notes)
+		remove_item(c, 0);
+	c->notes = notes;
+	c->following = true;
+}
+
+void convview_restarted(struct convview *c)
+{
+	size_t n = c->notes, rest = c->n - n;
+	struct item *kept = n ? mem_array(n, sizeof(*kept)) : NULL;
+	c->notes = 0;
+	if (!kept)
+		return;
+	memcpy(kept, c->items, n * sizeof(*kept));
+	memmove(c->items, c->items + n, rest * sizeof(*kept));
+	memcpy(c->items + rest, kept, n * sizeof(*kept));
+	free(kept);
+}
+
+/* --- layout --- */
+
+/* Unformatted text; what is in front of the last newline is laid out for good. */
+static void plain(struct rows *out, struct markdown_mark *mark, const struct buf *b, int width, style_t st)
+{
+	struct para p = {0};
+	rows_cut(out, mark->rows);
+	size_t from = mark->bytes, end = b->len;
+	while (end > from && b->p[end - 1] != '\n')
+		end--;
+	if (end > from) {
+		para_add(&p, st, b->p + from, end - from);
+		rows_wrap(out, &p, width, NULL, false, ST_TEXT);
+		*mark = (struct markdown_mark){end, out->n, 0};
+		para_reset(&p);
+	}
+	if (b->len > end) {
+		para_add(&p, st, b->p + end, b->len - end);
+		rows_wrap(out, &p, width, NULL, false, ST_TEXT);
+	}
+	para_clear(&p);
+}
+
+static bool is_folded(const struct convview *c, const struct item *it)
+{
+	return c->fold > 0 || (c->fold == 0 && (it->text.len || !it->growing));
+}
+
+static void duration(char *out, size_t cap, double s)
+{
+	if (s >= 5400)
+		snprintf(out, cap, ", %.1f h", s / 3600);
+	else if (s >= 90)
+		snprintf(out, cap, ", %.0f m", s / 60);
+	else if (s >= 0)
+		snprintf(out, cap, ", %.0f s", s);
+	else
+		*out = 0;
+}
+
+static void layout_think(const struct convview *c, struct item *it, int width, const struct glyphs *k)
+{
+	bool folded = is_folded(c, it);
+	if (folded != it->folded || !it->width) {
+		rows_cut(&it->think_rows, 0);
+		it->think_mark = (struct markdown_mark){0};
+	}
+	it->folded = folded;
+	if (!it->think.len)
+		return;
+	if (!folded) {
+		plain(&it->think_rows, &it->think_mark, &it->think, width, ST_THINK);
+		return;
+	}
+	char s[120], time[24], tok[32] = "";
+	struct para p = {0};
+	duration(time, sizeof(time), it->think_seconds);
+	if (it->think_tokens)
+		snprintf(tok, sizeof(tok), " %llu tok", (unsigned long long)it->think_tokens);
+	int n = snprintf(s, sizeof(s), "[thought%s%s %s Alt-T unfolds]", tok, time, k->who);
+	para_add(&p, ST_THINK, s, (size_t)n);
+	rows_cut(&it->think_rows, 0);
+	rows_wrap(&it->think_rows, &p, width, NULL, false, ST_TEXT);
+	para_clear(&p);
+}
+
+static void layout_item(struct convview *c, struct item *it, int width, const struct glyphs *k)
+{
+	bool again = it->width != -width; /* not just its end */
+	if (it->width == width && (it->kind != ITEM_ANSWER || is_folded(c, it) == it->folded))
+		return;
+	if (again) {
+		it->width = 0;
+		rows_cut(&it->rows, 0);
+		it->mark = (struct markdown_mark){0};
+	}
+	if (it->kind == ITEM_ANSWER) {
+		layout_think(c, it, width, k);
+		it->codes = markdown_render(&it->rows, &it->mark, buf_str(&it->text), it->text.len, width, k,
+			it->first_code);
+	} else {
+		plain(&it->rows, &it->mark, &it->text, width,
+			it->kind == ITEM_NOTE ? ST_DIM : it->kind == ITEM_ERROR ? ST_ERROR : ST_TEXT);
+	}
+	it->width = width;
+}
+
+static int indent(int width)
+{
+	return width >= 40 ? LABEL : width >= 12 ? 2 : 0;
+}
+
+static int text_width(int width)
+{
+	int n = width - indent(width) - (width >= 12); /* the scroll bar's column */
+	return n > 4 ? n : 4;
+}
+
+void convview_layout(struct convview *c, int width, const struct glyphs *k)
+{
+	unsigned code = 1;
+	for (size_t i = 0; i < c->n; i++) {
+		struct item *it = c->items + i;
+		if (it->first_code != code && it->kind == ITEM_ANSWER) {
+			it->first_code = code;
+			it->width = 0;
+		}
+		layout_item(c, it, text_width(width), k);
+		code += it->kind == ITEM_ANSWER ? it->codes : 0;
+	}
+	c->codes = code - 1;
+	c->width = width;
+}
+
+static size_t gap(const struct convview *c, size_t i)
+{
+	if (i == 0)
+		return 0;
+	bool note = c->items[i].kind >= ITEM_NOTE, before = c->items[i - 1].kind >= ITEM_NOTE;
+	return note && before ? 0 : 1;
+}
+
+size_t item_row_count(const struct convview *c, size_t i)
+{
+	size_t n = c->items[i].think_rows.n + c->items[i].rows.n;
+	return gap(c, i) + (n ? n : 1);
+}
+
+const struct rows *item_row(const struct convview *c, size_t i, size_t row, size_t *at)
+{
+	const struct item *it = c->items + i;
+	size_t g = gap(c, i);
+	if (row < g)
+		return NULL;
+	row -= g;
+	*at = row < it->think_rows.n ? row : row - it->think_rows.n;
+	const struct rows *r = row < it->think_rows.n ? &it->think_rows : &it->rows;
+	return *at < r->n ? r : NULL;
+}
+
+/* --- where the view is --- */
+
+static size_t row_of(const struct convview *c, struct conv_pos p)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < c->n && i < p.item; i++)
+		n += item_row_count(c, i);
+	if (p.item >= c->n)
+		return n;
+	size_t in = item_row_count(c, p.item);
+	return n + (p.row < in ? p.row : in - 1);
+}
+
+static struct conv_pos pos_of(const struct convview *c, size_t row)
+{
+	size_t i = 0;
+	for (; i < c->n; i++) {
+		size_t n = item_row_count(c, i);
+		if (row < n)
+			break;
+		row -= n;
+	}
+	return (struct conv_pos){i, i < c->n ? row : 0};
+}
+
+static size_t total(const struct convview *c)
+{
+	return row_of(c, (struct conv_pos){c->n, 0});
+}
+
+static size_t last_top(const struct convview *c)
+{
+	size_t n = total(c), h = c->height > 0 ? (size_t)c->height : 0;
+	return n > h ? n - h : 0;
+}
+
+static void set_top(struct convview *c, size_t row)
+{
+	size_t last = last_top(c);
+	if (row >= last) {
+		c->following = true;
+		return;
+	}
+	if (c->following)
+		c->rows_seen = total(c);
+	c->following = false;
+	c->top = pos_of(c, row);
 }
 
 void convview_scroll(struct convview *c, int rows)
 {
-	int last = c->rows > c->height ? c->rows - c->height : 0;
-	int top = (c->scrolled ? (int)c->top : last) + rows;
-	c->scrolled = top < last;
-	c->top = top > 0 ? (size_t)top : 0;
+	size_t top = c->following ? last_top(c) : row_of(c, c->top);
+	size_t n = (size_t)(rows < 0 ? -rows : rows);
+	set_top(c, rows < 0 ? (n > top ? 0 : top - n) : top + n);
 }
 
-void convview_end(struct convview *c)
+void convview_home(struct convview *c)
 {
-	c->scrolled = false;
+	set_top(c, 0);
 }
 
-/* Bytes of the next row: up to a newline or the width, broken behind a space if there is one. */
-static size_t row_len(const char *s, size_t len, int width)
+void convview_follow(struct convview *c)
 {
-	size_t i = 0, space = 0;
-	int used = 0;
-	while (i < len && s[i] != '\n') {
-		uint32_t cp;
-		size_t n = utf8_decode(s + i, len - i, &cp, NULL);
-		used += grid_columns(cp);
-		if (used > width && i > 0)
-			return space ? space : i;
-		i += n;
-		if (cp == ' ')
-			space = i;
-	}
-	return i < len ? i + 1 : i;
+	c->following = true;
 }
 
-void convview_draw(struct convview *c, struct grid *g, int y, int rows, bool ascii)
+void convview_show(struct convview *c, size_t item, size_t row)
 {
-	size_t at = 0, len = c->text.len;
-	int n = 0;
-	for (; at < len; n++)
-		at += row_len(c->text.p + at, len - at, g->w);
-	c->rows = n;
-	c->height = rows;
-	int last = n > rows ? n - rows : 0;
-	if (c->scrolled && (int)c->top >= last)
-		c->scrolled = false;
-	int top = c->scrolled ? (int)c->top : last, r = 0;
-	for (at = 0; at < len && r < top + rows; r++) {
-		size_t k = row_len(c->text.p + at, len - at, g->w);
-		if (r >= top)
-			grid_put(g, 0, y + r - top, g->w, ST_TEXT, c->text.p + at, k);
-		at += k;
+	size_t at = row_of(c, (struct conv_pos){item, row});
+	size_t top = c->following ? last_top(c) : row_of(c, c->top);
+	if (at < top || at >= top + (size_t)(c->height > 1 ? c->height - 1 : 1))
+		set_top(c, at > (size_t)c->height / 3 ? at - (size_t)c->height / 3 : 0);
+}
+
+void convview_toggle_fold(struct convview *c)
+{
+	struct item *it = answer(c);
+	bool folded = it ? is_folded(c, it) : c->fold >= 0;
+	c->fold = folded ? -1 : 1;
+}
+
+void convview_relayout(struct convview *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		c->items[i].width = 0;
+}
+
+/* --- drawing --- */
+
+static void label(struct grid *g, int x, int y, int w, enum item_kind kind)
+{
+	static const char *const names[] = {"you", "ai ", "", ""};
+	static const enum style styles[] = {ST_USER, ST_ASSISTANT, ST_DIM, ST_ERROR};
+	if (kind >= ITEM_NOTE) {
+		grid_puts(g, x + (w > 2 ? w - 2 : 0), y, 1, styles[kind], kind == ITEM_NOTE ? g->glyphs->dot : "!");
+	} else if (w >= LABEL) {
+		grid_puts(g, x, y, 3, styles[kind], names[kind]);
+		grid_puts(g, x + 4, y, 1, styles[kind], g->glyphs->who);
+	} else if (w > 0) {
+		grid_puts(g, x, y, 1, styles[kind], kind == ITEM_USER ? g->glyphs->who : g->glyphs->bullet);
 	}
-	if (c->scrolled && rows > 0) {
-		char s[48];
-		int m = snprintf(s, sizeof(s), "%s %d more (End)", ascii ? "v" : "\xE2\x86\x93",
-				 last - top);
-		int x = g->w - 20 > 0 ? g->w - 20 : 0;
-		grid_put(g, x, y + rows - 1, g->w - x, ST_TITLE, s, (size_t)m);
+}
+
+static void scroll_bar(const struct convview *c, struct grid *g, struct rect r, size_t top)
+{
+	size_t n = total(c), h = (size_t)r.h;
+	if (r.w < 12 || n <= h || r.h < 2)
+		return;
+	size_t size = h * h / n > 0 ? h * h / n : 1;
+	size_t at = n - h ? (h - size) * top / (n - h) : 0;
+	grid_fill(g, (struct rect){r.x + r.w - 1, r.y, 1, r.h}, ST_LINE, g->glyphs->vline);
+	grid_fill(g, (struct rect){r.x + r.w - 1, r.y + (int)at, 1, (int)size}, ST_DIM, g->glyphs->thumb);
+}
+
+static void below(const struct convview *c, struct grid *g, struct rect r, size_t top)
+{
+	size_t n = total(c), hidden = n > top + (size_t)r.h ? n - top - (size_t)r.h : 0;
+	bool fresh = n > c->rows_seen;
+	char s[64];
+	if (c->following || !hidden || r.w < 8)
+		return;
+	int m = snprintf(s, sizeof(s), " %s %zu %s (End) ", g->glyphs->down, fresh ? n - c->rows_seen : hidden,
+		fresh ? "new" : "more");
+	int w = grid_width(s, (size_t)m), x = r.x + r.w - w - 2;
+	grid_put(g, x > r.x ? x : r.x, r.y + r.h - 1, r.w, ST_SELECTED, s, (size_t)m);
+}
+
+void convview_draw(struct convview *c, struct grid *g, struct rect r)
+{
+	convview_layout(c, r.w, g->glyphs);
+	c->height = r.h;
+	size_t last = last_top(c), top = c->following ? last : row_of(c, c->top);
+	if (top >= last)
+		c->following = true;
+	top = top < last ? top : last;
+	struct conv_pos at = pos_of(c, top);
+	int in = indent(r.w);
+	for (int y = 0; y < r.h && at.item < c->n; y++) {
+		struct item *it = c->items + at.item;
+		size_t row = 0;
+		const struct rows *rows = item_row(c, at.item, at.row, &row);
+		if (at.row == gap(c, at.item))
+			label(g, r.x, r.y + y, in, it->kind);
+		if (rows)
+			rows_draw(rows, row, g, r.x + in, r.y + y, text_width(r.w));
+		if (rows == &it->rows && c->query.len)
+			convview_mark_found(c, at.item, row, g, r.x + in, r.y + y);
+		if (it->growing && at.row + 1 == item_row_count(c, at.item))
+			grid_puts(g, r.x + in + (rows ? rows_width(rows, row) : 0), r.y + y, 1, ST_DIM,
+				g->glyphs->cursor);
+		if (++at.row >= item_row_count(c, at.item))
+			at = (struct conv_pos){at.item + 1, 0};
 	}
+	scroll_bar(c, g, r, top);
+	below(c, g, r, top);
+}
+
+/* --- what can be copied --- */
+
+const struct buf *convview_answer(const struct convview *c, size_t n)
+{
+	for (size_t i = c->n; i-- > 0;)
+		if (c->items[i].kind == ITEM_ANSWER && c->items[i].text.len && n-- == 0)
+			return &c->items[i].text;
+	return NULL;
+}
+
+bool convview_code(const struct convview *c, unsigned number, struct buf *out)
+{
+	unsigned first = 1;
+	for (size_t i = 0; i < c->n; i++) {
+		const struct item *it = c->items + i;
+		if (it->kind != ITEM_ANSWER)
+			continue;
+		if (number >= first && number < first + it->codes)
+			return markdown_code(buf_str(&it->text), it->text.len, number - first, out);
+		first += it->codes;
+	}
+	return false;
 }

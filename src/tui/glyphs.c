@@ -3,7 +3,7 @@
 const struct glyphs glyphs_unicode = {
 	.full = "█", .dark = "▓", .medium = "▒", .light = "░", .empty = "·",
 	.level = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"},
-	.hline = "─", .vline = "│", .corner = {"┌", "┐", "└", "┘"},
+	.hline = "─", .vline = "│", .cross = "┼", .corner = {"┌", "┐", "└", "┘"},
 	.who = "▸", .up = "↑", .down = "↓", .bullet = "•", .dot = "·", .saved = "●",
 	.ellipsis = "…", .thumb = "█", .cursor = "▌", .times = "×", .check = "✓",
 };
@@ -11,7 +11,7 @@ const struct glyphs glyphs_unicode = {
 const struct glyphs glyphs_ascii = {
 	.full = "#", .dark = "%", .medium = "=", .light = "~", .empty = ".",
 	.level = {" ", ".", ".", ":", ":", "+", "+", "#", "#"},
-	.hline = "-", .vline = "|", .corner = {"+", "+", "+", "+"},
+	.hline = "-", .vline = "|", .cross = "+", .corner = {"+", "+", "+", "+"},
 	.who = ">", .up = "^", .down = "v", .bullet = "*", .dot = "-", .saved = "*",
 	.ellipsis = "~", .thumb = "#", .cursor = "_", .times = "x", .check = "x",
 	.ascii = true,

@@ -8,7 +8,7 @@
 struct glyphs {
 	const char *full, *dark, *medium, *light, *empty; /* of bars: "█▓▒░·" */
 	const char *level[9];				  /* " ▁▂▃▄▅▆▇█" */
-	const char *hline, *vline, *corner[4];		  /* "─│┌┐└┘" */
+	const char *hline, *vline, *cross, *corner[4];	  /* "─│┼┌┐└┘" */
 	const char *who;				  /* behind a name: "▸" */
 	const char *up, *down, *bullet, *dot, *saved, *ellipsis, *thumb, *cursor, *times, *check;
 	bool ascii;

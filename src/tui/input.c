@@ -1,25 +1,32 @@
 #include "tui/input.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <readline/history.h>
 #include <readline/readline.h>
 
-#include "base/buf.h"
 #include "base/utf8.h"
+#include "tui/input_private.h"
+
+#define HISTORY_LINES 2000
+#define LINE_LIMIT (16 << 20) /* readline counts in int */
 
 static struct buf queue = BUF_INIT;
 static FILE *nowhere;
-static void (*line_cb)(void *, char *);
-static void *line_user;
+static struct input_callbacks cb;
+static char *history_file;
+
+/* --- readline's side --- */
 
 static int pop(FILE *f)
 {
 	(void)f;
 	if (!queue.len)
-		return 0;
+		return EOF;
 	int c = (unsigned char)queue.p[0];
 	buf_drop(&queue, 1);
 	return c;
@@ -41,22 +48,69 @@ static void nothing(void)
 
 static void got_line(char *line)
 {
-	if (line && *line)
-		add_history(line);
-	line_cb(line_user, line);
+	cb.line(cb.user, line);
 	free(line);
 }
 
-static const char *const names[] = {"/help", "/quit", "/save", "/system", "/set", "/stats", "/clear", NULL};
+/* --- history: each line is appended at once, so that several programs may share the file --- */
 
-static char *next_name(const char *text, int state)
+static void open_history(const char *path)
 {
-	static int i;
+	history_comment_char = '#'; /* with time stamps, entries of several lines stay together */
+	history_write_timestamps = 1;
+	if (!path)
+		return;
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return;
+	close(fd);
+	history_file = strdup(path);
+	read_history(path);
+	if (history_length > HISTORY_LINES + HISTORY_LINES / 4)
+		history_truncate_file(path, HISTORY_LINES);
+	stifle_history(HISTORY_LINES);
+	using_history();
+}
+
+void input_remember(const char *line)
+{
+	HIST_ENTRY *last = history_length ? history_get(history_base + history_length - 1) : NULL;
+	if (!*line || (last && !strcmp(last->line, line)))
+		return;
+	add_history(line);
+	if (history_file)
+		append_history(1, history_file);
+	using_history();
+}
+
+/* --- completion --- */
+
+static struct buf offers = BUF_INIT; /* words, each terminated */
+static bool offer_files;
+static int word_start;
+
+void input_offer(const char *word)
+{
+	buf_add(&offers, word, strlen(word) + 1);
+}
+
+void input_offer_files(const char *text)
+{
+	(void)text;
+	offer_files = true;
+}
+
+static char *next_offer(const char *text, int state)
+{
+	static size_t at;
 	if (!state)
-		i = 0;
-	while (names[i])
-		if (!strncmp(names[i++], text, strlen(text)))
-			return strdup(names[i - 1]);
+		at = 0;
+	while (at < offers.len) {
+		const char *w = offers.p + at;
+		at += strlen(w) + 1;
+		if (!strncmp(w, text, strlen(text)))
+			return strdup(w);
+	}
 	return NULL;
 }
 
@@ -64,31 +118,61 @@ static char **complete(const char *text, int start, int end)
 {
 	(void)end;
 	rl_attempted_completion_over = 1;
-	return start == 0 && *text == '/' ? rl_completion_matches(text, next_name) : NULL;
+	word_start = start;
+	offer_files = false;
+	buf_reset(&offers);
+	cb.complete(cb.user, rl_line_buffer, start, text);
+	if (offer_files) {
+		rl_filename_completion_desired = 1;
+		return rl_completion_matches(text, rl_filename_completion_function);
+	}
+	return rl_completion_matches(text, next_offer);
 }
 
-static void no_list(char **m, int n, int longest)
+static void list_matches(char **m, int n, int longest)
 {
-	(void)m, (void)n, (void)longest;
+	(void)longest;
+	if (n > 0)
+		cb.choices(cb.user, m + 1, (size_t)n, word_start);
 }
 
-void input_open(void (*on_line)(void *user, char *line), void *user)
+void input_replace_word(int start, const char *word)
 {
-	line_cb = on_line;
-	line_user = user;
+	rl_begin_undo_group();
+	if (start <= rl_point)
+		rl_delete_text(start, rl_point);
+	rl_point = start;
+	rl_insert_text(word);
+	rl_end_undo_group();
+}
+
+/* --- our side --- */
+
+void input_open(const struct input_callbacks *callbacks, const char *history)
+{
+	cb = *callbacks;
+	rl_readline_name = "airlchat"; /* for $if in inputrc */
 	rl_catch_signals = rl_catch_sigwinch = rl_change_environment = 0;
 	rl_prep_term_function = prep;
 	rl_deprep_term_function = nothing;
-	nowhere = fopen("/dev/null", "w");
+	nowhere = fopen("/dev/null", "we");
 	rl_outstream = nowhere;
 	rl_getc_function = pop;
 	rl_input_available_hook = available;
 	rl_redisplay_function = nothing;
 	rl_attempted_completion_function = complete;
-	rl_completion_display_matches_hook = no_list;
+	rl_completion_display_matches_hook = list_matches;
 	rl_completer_word_break_characters = " \t\n";
+	rl_completion_query_items = -1;
+	/* Defaults that an inputrc may change. */
+	rl_variable_bind("show-all-if-ambiguous", "on");
+	rl_variable_bind("enable-bracketed-paste", "off"); /* the screen does it */
+	rl_variable_bind("bell-style", "none");
+	rl_variable_bind("expand-tilde", "on");
+	open_history(history);
+	rl_callback_handler_install(INPUT_PROMPT, got_line);
+	rl_variable_bind("enable-bracketed-paste", "off");
 	rl_bind_key(26, rl_insert); /* ^Z never gets here: the loop takes it */
-	rl_callback_handler_install("> ", got_line);
 }
 
 void input_close(void)
@@ -97,11 +181,18 @@ void input_close(void)
 	if (nowhere)
 		fclose(nowhere);
 	nowhere = NULL;
+	rl_outstream = stdout;
+	clear_history();
+	free(history_file);
+	history_file = NULL;
 	buf_clear(&queue);
+	buf_clear(&offers);
 }
 
-void input_bytes(const char *s, size_t len)
+void input_key(const char *s, size_t len)
 {
+	if (rl_end > LINE_LIMIT)
+		return;
 	buf_add(&queue, s, len);
 	while (queue.len)
 		rl_callback_read_char();
@@ -110,67 +201,53 @@ void input_bytes(const char *s, size_t len)
 void input_insert(const char *s, size_t len)
 {
 	struct buf b = BUF_INIT, nl = BUF_INIT;
+	if (len > LINE_LIMIT || rl_end > LINE_LIMIT)
+		return;
 	for (size_t i = 0; i < len; i++) /* terminals send a paste's line ends as CR or CR LF */
 		if (s[i] != '\n' || i == 0 || s[i - 1] != '\r')
 			buf_addc(&nl, s[i] == '\r' ? '\n' : s[i]);
 	utf8_append_printable(&b, buf_str(&nl), nl.len);
+	rl_begin_undo_group();
 	rl_insert_text(buf_str(&b));
+	rl_end_undo_group();
 	buf_clear(&b);
 	buf_clear(&nl);
 }
 
-void input_discard(void)
+void input_set(const char *s, size_t len)
 {
-	rl_delete_text(0, rl_end);
-	rl_point = 0;
+	input_discard();
+	input_insert(s, len);
 }
 
-int input_empty(void)
+void input_discard(void)
+{
+	if (input_searching())
+		input_key("\x07", 1); /* ends the search */
+	rl_begin_undo_group();
+	rl_delete_text(0, rl_end);
+	rl_point = 0;
+	rl_mark = 0;
+	rl_end_undo_group();
+}
+
+bool input_empty(void)
 {
 	return rl_end == 0;
 }
 
-int input_lines(void)
+const char *input_text(void)
 {
-	int n = 1;
-	for (int i = 0; i < rl_end; i++)
-		n += rl_line_buffer[i] == '\n';
-	return n;
+	return rl_line_buffer ? rl_line_buffer : "";
 }
 
-static int columns(const char *s, size_t len)
+bool input_searching(void)
 {
-	int n = 0;
-	for (size_t i = 0; i < len;) {
-		uint32_t cp;
-		i += utf8_decode(s + i, len - i, &cp, NULL);
-		n += grid_columns(cp);
-	}
-	return n;
+	return RL_ISSTATE(RL_STATE_ISEARCH | RL_STATE_NSEARCH | RL_STATE_NUMERICARG | RL_STATE_VIMOTION |
+		RL_STATE_MULTIKEY | RL_STATE_CHARSEARCH) != 0;
 }
 
-void input_draw(struct grid *g, int y, int rows, int *cx, int *cy)
+bool input_vi(void)
 {
-	int line = 0, first, at = 0;
-	for (int i = 0; i < rl_point; i++)
-		line += rl_line_buffer[i] == '\n';
-	first = line >= rows ? line - rows + 1 : 0;
-	*cx = *cy = 0;
-	for (int n = 0; at <= rl_end && n < first + rows; n++) {
-		const char *s = rl_line_buffer + at, *nl = memchr(s, '\n', (size_t)(rl_end - at));
-		int len = nl ? (int)(nl - s) : rl_end - at, skip = 0;
-		if (n == line) { /* keep the cursor in sight */
-			while (columns(s + skip, (size_t)(rl_point - at - skip)) > g->w - 3 &&
-			       at + skip < rl_point)
-				skip += (int)utf8_decode(s + skip, (size_t)(len - skip), &(uint32_t){0},
-							 NULL);
-			*cx = 2 + columns(s + skip, (size_t)(rl_point - at - skip));
-			*cy = y + n - first;
-		}
-		if (n >= first) {
-			grid_put(g, 0, y + n - first, 2, ST_USER, n ? ". " : rl_display_prompt, 2);
-			grid_put(g, 2, y + n - first, g->w, ST_TEXT, s + skip, (size_t)(len - skip));
-		}
-		at += len + 1;
-	}
+	return rl_editing_mode == 0;
 }

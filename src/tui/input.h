@@ -2,18 +2,42 @@
 #ifndef AIRLCHAT_TUI_INPUT_H
 #define AIRLCHAT_TUI_INPUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
+#include "base/buf.h"
 #include "tui/grid.h"
 
-void input_open(void (*on_line)(void *user, char *line), void *user); /* line NULL: Ctrl-D */
+struct input_callbacks {
+	void (*line)(void *user, char *line); /* Enter; NULL: Ctrl-D on an empty line */
+	/* Words that can stand where the word text[0..len) stands, which begins at `start` of `line`: add
+	 * them by input_offer. */
+	void (*complete)(void *user, const char *line, int start, const char *text);
+	/* Several words are possible: show them; text begins at `start` of the line. */
+	void (*choices)(void *user, char **words, size_t n, int start);
+	void *user;
+};
+
+/* history: a file that is read now and appended to, 0600; NULL: none. */
+void input_open(const struct input_callbacks *cb, const char *history);
 void input_close(void);
-void input_bytes(const char *s, size_t len);
+/* One key's bytes, whole. */
+void input_key(const char *s, size_t len);
 void input_insert(const char *s, size_t len); /* a paste or a newline, as text */
+void input_set(const char *s, size_t len);    /* replace the line */
 void input_discard(void);
-int input_empty(void);
-int input_lines(void);
-/* Draw the last `rows` lines up to the cursor; where the cursor is goes to *cx, *cy. */
-void input_draw(struct grid *g, int y, int rows, int *cx, int *cy);
+void input_remember(const char *line); /* add to the history */
+void input_offer(const char *word);    /* within complete() */
+void input_offer_files(const char *text);
+void input_replace_word(int start, const char *word); /* from start to the cursor */
+bool input_empty(void);
+const char *input_text(void);
+bool input_searching(void); /* Ctrl-R: it takes every key */
+bool input_vi(void);
+
+/* Rows that the line needs at this width. */
+int input_rows(int width);
+/* Draw at row y the `rows` rows around the cursor; where the cursor is goes to *cx, *cy. */
+void input_draw(struct grid *g, int y, int rows, const char *prompt, int *cx, int *cy);
 
 #endif

@@ -1,131 +1,77 @@
+/* The loop: keys, the session's events and signals come in, frames go out. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "chat/session.h"
-#include "tui/commands.h"
-#include "tui/convview.h"
-#include "tui/grid.h"
+#include "base/file.h"
 #include "tui/input.h"
-#include "tui/keys.h"
-#include "tui/layout.h"
-#include "tui/meters.h"
 #include "tui/paint.h"
 #include "tui/term.h"
-#include "tui/theme.h"
-#include "tui/tui.h"
+#include "tui/ui.h"
 
-#define FRAME_NS 100000000 /* at most ten frames a second */
+#define FRAME_NS 100000000 /* at most ten frames a second; keys are shown at once */
 #define ESC_MS 40
 
-struct ui {
-	struct session *s;
-	struct tui_options *o;
-	struct convview conv;
-	struct session_view view;
-	struct grid grid;
-	struct theme *theme;
-	struct keys keys;
-	bool quit, dirty, stop_once;
-	int64_t drawn;
-};
-
-static void on_line(void *user, char *line)
+void ui_say(struct ui *u, enum item_kind kind, const char *text)
 {
-	struct ui *u = user;
+	if (*text)
+		convview_note(&u->conv, kind, text);
+	u->dirty = true;
+}
+
+void ui_flash(struct ui *u, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(u->flash, sizeof(u->flash), fmt, ap);
+	va_end(ap);
+	u->dirty = true;
+}
+
+void ui_line(struct ui *u, char *line)
+{
 	if (!line) {
 		u->quit = true;
+		return;
+	}
+	input_remember(line);
+	if (!line[strspn(line, " \t\n")])
+		return;
+	if (u->editing) {
+		session_edit(u->s, u->editing - 1, line, strlen(line));
+		u->editing = 0;
+		convview_follow(&u->conv);
 	} else if (*line == '/') {
-		u->quit |= command_run(u->s, &u->conv, line);
-	} else if (*line) {
-		convview_line(&u->conv, "");
-		convview_add(&u->conv, "you> ", 5);
-		convview_add(&u->conv, line, strlen(line));
-		convview_add(&u->conv, "\n", 1);
-		convview_end(&u->conv);
+		command_run(u, line);
+	} else {
 		session_send(u->s, line, strlen(line));
+		convview_follow(&u->conv);
 	}
 }
 
-static void stop(struct ui *u)
+void ui_stop(struct ui *u)
 {
-	if (u->view.busy) {
-		session_stop(u->s);
-	} else if (!input_empty()) {
+	if (u->mode != MODE_LINE || u->popup.open) {
+		ui_key(u, KEY_ESC, "\x1b", 1);
+	} else if (u->editing) {
+		u->editing = 0;
 		input_discard();
+	} else if (!input_empty() || input_searching()) {
+		input_discard();
+	} else if (u->view.busy) {
+		session_stop(u->s);
 	} else if (u->stop_once) {
 		u->quit = true;
 		u->o->exit_status = 130;
 	} else {
 		u->stop_once = true;
-		convview_line(&u->conv, "Ctrl-C again quits");
-	}
-}
-
-static void on_key(void *user, enum key k, const char *s, size_t len)
-{
-	struct ui *u = user;
-	int page = u->conv.height > 2 ? u->conv.height - 1 : 1;
-	u->dirty = true;
-	if (u->quit)
-		return;
-	if (k == KEY_STOP) {
-		stop(u);
-		return;
-	}
-	u->stop_once = false;
-	if (k == KEY_BYTES && len == 1 && *s == 26)
-		term_suspend();
-	else if (k == KEY_BYTES)
-		input_bytes(s, len);
-	else if (k == KEY_PASTE)
-		input_insert(s, len);
-	else if (k == KEY_NEWLINE)
-		input_insert("\n", 1);
-	else if (k == KEY_VIEW_END)
-		convview_end(&u->conv);
-	else if (k == KEY_PAGE_UP || k == KEY_PAGE_DOWN)
-		convview_scroll(&u->conv, k == KEY_PAGE_UP ? -page : page);
-	else
-		convview_scroll(&u->conv, k == KEY_WHEEL_UP ? -3 : 3);
-}
-
-static void draw(struct ui *u)
-{
-	int w, h, cx, cy;
-	term_size(&w, &h);
-	if (w < 1 || h < 1 || grid_resize(&u->grid, w, h))
-		return;
-	struct grid *g = &u->grid;
-	bool vram = u->view.why.plan && u->view.why.plan->vram_bytes;
-	struct layout l = layout_make(w, h, input_lines(), vram);
-	convview_draw(&u->conv, g, l.conv, l.conv_rows, u->o->ascii);
-	meters_draw(g, &l, &u->view);
-	input_draw(g, l.input, l.input_rows, &cx, &cy);
-	paint(g, u->theme, cx, cy, term_utf8());
-	u->dirty = false;
-	u->drawn = clock_ns();
-}
-
-static void events(struct ui *u)
-{
-	struct session_event *ev;
-	while ((ev = session_next(u->s))) {
-		u->dirty = true;
-		if (ev->kind == SESSION_PROMPT)
-			convview_add(&u->conv, "ai> ", 4);
-		else if (ev->kind == SESSION_TEXT)
-			convview_add(&u->conv, ev->text, ev->len);
-		else if (ev->kind == SESSION_DONE)
-			convview_add(&u->conv, "\n", 1);
-		else if (ev->kind == SESSION_ERROR || ev->kind == SESSION_NOTE)
-			convview_line(&u->conv, ev->text);
-		free(ev);
+		ui_flash(u, "Ctrl-C again quits");
 	}
 }
 
@@ -133,18 +79,29 @@ static void signals(struct ui *u)
 {
 	char c;
 	while (read(term_signal_fd(), &c, 1) == 1) {
-		u->dirty = true;
+		u->dirty = u->urgent = true;
 		if (c == SIGTERM || c == SIGHUP || c == SIGQUIT) {
 			u->quit = true;
 			u->o->exit_status = 128 + c;
 		} else if (c == SIGINT) {
-			stop(u);
+			ui_stop(u);
 		} else if (c == SIGTSTP) {
 			term_suspend();
 		} else if (c == SIGCONT) {
-			paint_forget();
+			term_return();
 		}
 	}
+}
+
+static void keyboard(struct ui *u)
+{
+	char b[4096];
+	ssize_t r = read(STDIN_FILENO, b, sizeof(b));
+	if (r > 0)
+		keys_feed(&u->keys, b, (size_t)r);
+	else if (r == 0 || (errno != EINTR && errno != EAGAIN))
+		u->quit = true; /* the terminal is gone */
+	u->urgent = true;
 }
 
 static void turn(struct ui *u)
@@ -156,56 +113,127 @@ static void turn(struct ui *u)
 	if (keys_waiting(&u->keys) && (wait < 0 || wait > ESC_MS))
 		wait = ESC_MS;
 	int n = poll(p, 3, wait);
-	if (n == 0 && keys_waiting(&u->keys))
+	if (n == 0 && keys_waiting(&u->keys)) {
 		keys_timeout(&u->keys);
-	if (n > 0 && (p[0].revents & (POLLIN | POLLHUP | POLLERR))) {
-		char b[4096];
-		ssize_t r = read(STDIN_FILENO, b, sizeof(b));
-		if (r > 0)
-			keys_feed(&u->keys, b, (size_t)r);
-		else if (r == 0 || (errno != EINTR && errno != EAGAIN))
-			u->quit = true; /* the terminal is gone */
+		u->urgent = true;
 	}
+	if (n > 0 && (p[0].revents & (POLLIN | POLLHUP | POLLERR)))
+		keyboard(u);
 	signals(u);
-	events(u);
+	ui_events(u);
 	bool was = u->view.busy;
 	session_view(u->s, &u->view);
 	u->dirty |= was || u->view.busy;
-	if (u->dirty && clock_ns() - u->drawn >= FRAME_NS)
-		draw(u);
+	if (u->dirty && (u->urgent || clock_ns() - u->drawn >= FRAME_NS)) {
+		ui_draw(u);
+		u->dirty = u->urgent = false;
+		u->drawn = clock_ns();
+	}
+}
+
+static void on_key(void *user, enum key k, const char *s, size_t len)
+{
+	struct ui *u = user;
+	u->dirty = true;
+	if (!u->quit)
+		ui_key(u, k, s, len);
+}
+
+static void on_line(void *user, char *line)
+{
+	ui_line(user, line);
+}
+
+static void on_complete(void *user, const char *line, int start, const char *text)
+{
+	command_complete(user, line, start, text);
+}
+
+static void word_chosen(void *user, const struct popup_item *it)
+{
+	struct ui *u = user;
+	size_t n = strlen(it->text);
+	input_replace_word(u->word_start, it->text);
+	if (n && it->text[n - 1] != '/')
+		input_insert(" ", 1);
+}
+
+static void on_choices(void *user, char **words, size_t n, int start)
+{
+	struct ui *u = user;
+	u->word_start = start;
+	popup_begin(&u->popup, "Tab", u);
+	for (size_t i = 0; i < n && i < 1000; i++)
+		popup_add(&u->popup, words[i], *words[i] == '/' ? command_hint(words[i]) : NULL, 0);
+	u->popup.chosen = word_chosen;
+	popup_show(&u->popup, 0);
+}
+
+static int open_theme(struct ui *u, struct err *e)
+{
+	const char *none = getenv("NO_COLOR");
+	struct buf warnings = BUF_INIT;
+	bool mono = u->o->no_color || (none && *none);
+	u->theme = theme_load(mono ? "mono" : u->o->theme ? u->o->theme : "default", paint_depth(),
+		&warnings, e);
+	if (!u->theme)
+		return -1;
+	u->o->ascii |= !term_utf8();
+	u->grid.glyphs = u->o->ascii ? &glyphs_ascii : &glyphs_unicode;
+	u->grid.mono = mono || paint_depth() == DEPTH_MONO || !strcmp(theme_name(u->theme), "mono");
+	ui_say(u, ITEM_NOTE, buf_str(&warnings));
+	buf_clear(&warnings);
+	return 0;
+}
+
+static void open_input(struct ui *u)
+{
+	const struct input_callbacks cb = {on_line, on_complete, on_choices, u};
+	struct err e = ERR_INIT;
+	char *dir = path_user_dir(USER_STATE, true, &e);
+	char *history = dir ? path_join(dir, "history") : NULL;
+	if (!dir)
+		ui_say(u, ITEM_NOTE, e.msg);
+	input_open(&cb, history);
+	free(history);
+	free(dir);
+}
+
+static void clear(struct ui *u)
+{
+	keys_clear(&u->keys);
+	convview_clear(&u->conv);
+	popup_clear(&u->popup);
+	rows_clear(&u->help);
+	buf_clear(&u->after);
+	buf_clear(&u->query);
+	theme_free(u->theme);
+	grid_free(&u->grid);
+	session_view_clear(&u->view);
+	free(u->name);
 }
 
 int tui_run(struct session *s, struct tui_options *o, struct err *e)
 {
-	struct ui u = {.s = s, .o = o, .dirty = true};
-	const char *none = getenv("NO_COLOR");
-	struct buf warnings = BUF_INIT;
-	bool mono = o->no_color || (none && *none);
+	struct ui u = {.s = s, .o = o, .dirty = true, .urgent = true, .mouse = true};
 	o->exit_status = 0;
-	if (term_open(true, e))
+	convview_init(&u.conv);
+	if (term_open(u.mouse, e))
 		return -1;
-	u.theme = theme_load(mono ? "mono" : o->theme ? o->theme : "default", paint_depth(), &warnings, e);
-	if (!u.theme) {
+	if (open_theme(&u, e)) {
 		term_close();
 		return -1;
 	}
-	o->ascii |= !term_utf8();
-	u.grid.glyphs = o->ascii ? &glyphs_ascii : &glyphs_unicode;
-	u.grid.mono = mono || paint_depth() == DEPTH_MONO;
-	if (warnings.len)
-		convview_line(&u.conv, buf_str(&warnings));
-	buf_clear(&warnings);
 	u.keys.on_key = on_key;
 	u.keys.user = &u;
-	input_open(on_line, &u);
+	open_input(&u);
+	u.name = session_name(s);
+	ui_rebuild(&u, SIZE_MAX);
+	ui_refresh_status(&u);
 	while (!u.quit)
 		turn(&u);
 	input_close();
 	term_close();
-	keys_clear(&u.keys);
-	buf_clear(&u.conv.text);
-	theme_free(u.theme);
-	grid_free(&u.grid);
-	session_view_clear(&u.view);
+	clear(&u);
 	return 0;
 }

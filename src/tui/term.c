@@ -208,6 +208,17 @@ void term_return(void)
 	take();
 }
 
+void term_drain(void)
+{
+	char c, kept[16];
+	size_t n = 0;
+	while (read(pipe_fd[0], &c, 1) == 1)
+		if (c != SIGINT && c != SIGTSTP && c != SIGQUIT && n < sizeof(kept))
+			kept[n++] = c;
+	if (n && write(pipe_fd[1], kept, n) < 0)
+		return; /* full again: other signals wait there */
+}
+
 void term_suspend(void)
 {
 	struct sigaction dfl = {.sa_handler = SIG_DFL}, ours;

@@ -15,6 +15,7 @@ int term_signal_fd(void); /* each byte read from it is a signal number */
 void term_suspend(void);  /* ^Z: returns when continued */
 void term_leave(void);	  /* for another program on the terminal, and back */
 void term_return(void);
+void term_drain(void); /* forget interrupts and suspensions that came meanwhile */
 void term_mouse(bool on); /* off: the terminal selects text */
 void term_size(int *w, int *h);
 void term_write(const char *s, size_t len); /* between frames */

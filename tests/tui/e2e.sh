@@ -28,7 +28,7 @@ shows() { # PATTERN: poll for it, ten seconds at most
 written() { for _ in $(seq 100); do [ -s "$1" ] && return 0; sleep 0.1; done; return 1; }
 start() {
 	rm -f "$dir"/rc "$dir"/after
-	tm new-session -d -x 90 -y 24 "stty -g >$dir/before; XDG_STATE_HOME=$dir $builddir/airlchat '$AIRLCHAT_MODEL' --temp 0 --ram 80M --ctx 512; echo \$? >$dir/rc; stty -g >$dir/after; sleep 1"
+	tm new-session -d -x 90 -y 24 "stty -g >$dir/before; XDG_STATE_HOME=$dir XDG_DATA_HOME=$dir LC_ALL=C.UTF-8 $builddir/airlchat '$AIRLCHAT_MODEL' --temp 0 --ram 80M --ctx 512; echo \$? >$dir/rc; stty -g >$dir/after; sleep 1"
 }
 start
 check 'the first frame' shows '^>'
@@ -39,9 +39,11 @@ tm resize-window -x 40 -y 8
 check 'a smaller window' shows '^>'
 tm resize-window -x 1 -y 1
 tm resize-window -x 90 -y 24
-check 'and back from 1x1' shows 'ai> '
+check 'and back from 1x1' shows '^ai +[▸>] '
 tm send-keys '/help' Enter
-check '/help' shows '/quit'
+check '/help' shows '^ Keys'
+tm send-keys Escape
+sleep 0.2
 tm send-keys '/quit' Enter
 check '/quit ends' written "$dir/after"
 check 'with status 0' grep -qx 0 "$dir/rc"
@@ -50,7 +52,7 @@ tm kill-server 2>/dev/null
 start
 check 'a second start' shows '^>'
 tm send-keys 'Write a very long story about the sea.' Enter
-check 'it answers' shows 'ai> .+'
+check 'it answers' shows '^ai +[▸>] .+'
 pkill -TERM -f "^$builddir/airlchat $AIRLCHAT_MODEL --temp 0 --ram 80M"
 check 'SIGTERM ends it' written "$dir/after"
 check 'with status 143' grep -qx 143 "$dir/rc"

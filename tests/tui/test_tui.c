@@ -8,8 +8,6 @@
 
 #include <cmocka.h>
 
-#include "tui/convview.h"
-#include "tui/keys.h"
 #include "tui/layout.h"
 #include "tui/meters.h"
 
@@ -61,30 +59,6 @@ static void layout_shrinks_in_order(void **state)
 	assert_true(layout_make(100, 30, 1, true).vram >= 0);
 }
 
-static struct buf seen = BUF_INIT;
-
-static void note(void *user, enum key k, const char *s, size_t len)
-{
-	(void)user;
-	buf_printf(&seen, "%d:%.*s;", (int)k, (int)len, s);
-}
-
-static void keys_split_anywhere(void **state)
-{
-	(void)state;
-	static const char in[] = "a\x1b[5~\x1b[200~x\ny\x1b[201~\x1b[<64;3;4M\x1b[A\x1b\r";
-	size_t n = sizeof(in) - 1;
-	for (size_t cut = 0; cut <= n; cut++) {
-		struct keys k = {.on_key = note};
-		buf_reset(&seen);
-		keys_feed(&k, in, cut);
-		keys_feed(&k, in + cut, n - cut);
-		assert_string_equal(buf_str(&seen), "0:a;2:;1:x\ny;5:;0:\x1b[A;7:;");
-		keys_clear(&k);
-	}
-	buf_clear(&seen);
-}
-
 static void shares_sum_to_width(void **state)
 {
 	(void)state;
@@ -134,45 +108,13 @@ static void unknown_is_not_zero(void **state)
 	grid_free(&g);
 }
 
-static void streaming_keeps_a_scrolled_view(void **state)
-{
-	(void)state;
-	struct convview c = {0};
-	struct grid g = {0};
-	char a[128], b[128];
-	for (int i = 0; i < 20; i++) {
-		char s[] = "row A";
-		s[4] = (char)('A' + i);
-		convview_line(&c, s);
-	}
-	assert_int_equal(grid_resize(&g, 30, 5), 0);
-	convview_draw(&c, &g, 0, 5, true);
-	grid_row(&g, 4, a, sizeof(a));
-	assert_memory_equal(a, "row T", 5);
-	convview_scroll(&c, -4);
-	assert_int_equal(grid_resize(&g, 30, 5), 0);
-	convview_draw(&c, &g, 0, 5, true);
-	grid_row(&g, 0, a, sizeof(a));
-	convview_line(&c, "new\x1b[31m");
-	assert_int_equal(grid_resize(&g, 30, 5), 0);
-	convview_draw(&c, &g, 0, 5, true);
-	grid_row(&g, 0, b, sizeof(b));
-	assert_string_equal(a, b);
-	grid_row(&g, 4, b, sizeof(b));
-	assert_non_null(strstr(b, "v 5 more (End)"));
-	grid_free(&g);
-	buf_clear(&c.text);
-}
-
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(layout_fits_every_size),
 		cmocka_unit_test(layout_shrinks_in_order),
-		cmocka_unit_test(keys_split_anywhere),
 		cmocka_unit_test(shares_sum_to_width),
 		cmocka_unit_test(unknown_is_not_zero),
-		cmocka_unit_test(streaming_keeps_a_scrolled_view),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

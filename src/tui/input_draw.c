@@ -1,0 +1,113 @@
+/* Drawing the line being typed: broken into rows at the width and at its newlines. */
+#include <string.h>
+
+#include <readline/readline.h>
+
+#include "tui/input.h"
+#include "tui/input_private.h"
+
+/* Ctrl-R and numeric arguments bring prompts of their own; otherwise ours. */
+static const char *prompt_now(const char *prompt)
+{
+	const char *p = rl_display_prompt ? rl_display_prompt : INPUT_PROMPT;
+	const char *nl = strrchr(p, '\n');
+	return strcmp(p, INPUT_PROMPT) || !prompt ? (nl ? nl + 1 : p) : prompt;
+}
+
+/* One row: bytes [at, end) of the line; the next begins at *next. Columns left of it in *left. */
+static int row_end(int at, int width, int left, int *next)
+{
+	const char *s = rl_line_buffer;
+	int i = at, used = 0, room = width - left - 1, n; /* a column for the cursor behind the text */
+	room = room > 1 ? room : 1;
+	while (i < rl_end && s[i] != '\n') {
+		int k = (int)grid_cluster(s + i, (size_t)(rl_end - i), &n);
+		n = (unsigned char)s[i] < ' ' ? 2 : n;
+		if (used + n > room && i > at)
+			break;
+		used += n;
+		i += k;
+	}
+	*next = i < rl_end && s[i] == '\n' ? i + 1 : i;
+	return i;
+}
+
+static int prompt_width(const char *p, int width)
+{
+	int n = grid_width(p, strlen(p));
+	return n < width / 2 ? n : width / 2;
+}
+
+static int left_of(int row, const char *prompt, int width)
+{
+	return row == 0 ? prompt_width(prompt, width) : width > 4 ? 2 : 0;
+}
+
+/* Rows in all; *cursor is the row of the cursor. */
+static int count_rows(int width, const char *prompt, int *cursor)
+{
+	int next;
+	*cursor = 0;
+	for (int row = 0, at = 0;; row++, at = next) {
+		int end = row_end(at, width, left_of(row, prompt, width), &next);
+		if (rl_point >= at && rl_point <= end)
+			*cursor = row; /* where a row was broken, the next one has it */
+		if (end >= rl_end)
+			return row + 1;
+	}
+}
+
+int input_rows(int width)
+{
+	int cursor;
+	return rl_line_buffer ? count_rows(width, prompt_now(NULL), &cursor) : 1;
+}
+
+/* Controls in the line (Ctrl-V lets them in) are shown as ^X. */
+static void draw_text(struct grid *g, int x, int y, const char *s, int len)
+{
+	for (int i = 0, k, n; i < len; i += k, x += n) {
+		k = (int)grid_cluster(s + i, (size_t)(len - i), &n);
+		if ((unsigned char)s[i] < ' ') {
+			char c[3] = {'^', (char)(s[i] + '@'), 0};
+			n = grid_puts(g, x, y, 2, ST_DIM, c);
+		} else {
+			grid_put(g, x, y, 2, ST_TEXT, s + i, (size_t)k);
+		}
+	}
+}
+
+static int columns(const char *s, int len)
+{
+	int x = 0;
+	for (int i = 0, n; i < len;) {
+		int k = (int)grid_cluster(s + i, (size_t)(len - i), &n);
+		x += (unsigned char)s[i] < ' ' ? 2 : n;
+		i += k;
+	}
+	return x;
+}
+
+void input_draw(struct grid *g, int y, int rows, const char *own, int *cx, int *cy)
+{
+	const char *prompt = prompt_now(own);
+	int cursor, n = count_rows(g->w, prompt, &cursor), next = 0;
+	int first = cursor >= rows ? cursor - rows + 1 : 0;
+	*cx = 0;
+	*cy = y;
+	for (int row = 0, at = 0; row < n && row < first + rows; row++, at = next) {
+		int left = left_of(row, prompt, g->w), end = row_end(at, g->w, left, &next);
+		bool newline = at > 0 && rl_line_buffer[at - 1] == '\n';
+		if (row < first)
+			continue;
+		if (row == 0)
+			grid_puts(g, 0, y + row - first, left, ST_USER, prompt);
+		else if (newline && left)
+			grid_puts(g, 0, y + row - first, left, ST_DIM, ".");
+		draw_text(g, left, y + row - first, rl_line_buffer + at, end - at);
+		if (row == cursor) {
+			*cx = left + columns(rl_line_buffer + at, rl_point - at);
+			*cy = y + row - first;
+		}
+	}
+}

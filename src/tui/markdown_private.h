@@ -1,0 +1,25 @@
+#ifndef AIRLCHAT_TUI_MARKDOWN_PRIVATE_H
+#define AIRLCHAT_TUI_MARKDOWN_PRIVATE_H
+
+#include <cmark-gfm.h>
+
+#include "tui/markdown.h"
+
+struct md {
+	struct rows *out;
+	const struct glyphs *k;
+	int width;
+	struct para first, rest; /* what stands left of the next row, and of those after it */
+	struct para p;		 /* the paragraph at work */
+	unsigned codes;
+};
+
+/* The inlines under node as styled text, added to p. */
+void md_inlines(struct md *m, cmark_node *node, struct para *p, style_t base);
+void md_table(struct md *m, cmark_node *table);
+/* Wrap p with the indents that apply now. */
+void md_wrap(struct md *m, const struct para *p, bool code, style_t fill);
+int md_columns(const struct md *m); /* left beside the indent */
+void md_repeat(struct para *p, style_t st, const char *glyph, int n);
+
+#endif
