@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""Write the small random models of the golden tests, with logits and greedy ids by transformers.
+
+usage: make_models.py OUT_DIR [NAME ...] [--seed N] [--dtype bfloat16|float16|float32]
+
+Each is a Hugging Face folder OUT_DIR/NAME (config.json, model.safetensors) with golden.json: tokens [T],
+logits [T][V] of a float32 pass over the stored weights, greedy: ids that follow. Needs torch and
+transformers; nothing here runs in `make check`."""
+import argparse, json, os, random, shutil
+
+import torch
+import transformers as T
+
+V = 72
+
+
+def c(**kw):
+    base = dict(vocab_size=V, hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4,
+                num_key_value_heads=2, max_position_embeddings=256, bos_token_id=1, eos_token_id=2,
+                pad_token_id=0, tie_word_embeddings=False)
+    base.update(kw)
+    return base
+
+
+def plain(*drop, **kw):
+    base = c(**kw)
+    for k in drop:
+        base.pop(k)
+    return base
+
+
+FALCON = dict(vocab_size=V, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, bos_token_id=1,
+              eos_token_id=2, max_position_embeddings=256)
+LONGROPE = dict(rope_type="longrope", short_factor=[1.0, 1.1, 1.2, 1.5], long_factor=[1.0, 2.0, 4.0, 8.0],
+                original_max_position_embeddings=32)
+# name -> (config class, arguments, tokens of the prompt)
+MODELS = {
+    "llama": ("LlamaConfig", c(), 24),
+    "llama-mha-tied": ("LlamaConfig", c(num_key_value_heads=4, tie_word_embeddings=True), 24),
+    "llama-headdim": ("LlamaConfig", c(head_dim=16, rope_theta=500000.0), 24),
+    "llama-bias": ("LlamaConfig", c(attention_bias=True, mlp_bias=True), 24),
+    "llama3-rope": ("LlamaConfig", c(rope_scaling=dict(
+        rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+        original_max_position_embeddings=32), rope_theta=500000.0), 44),
+    "linear-rope": ("LlamaConfig", c(rope_scaling=dict(rope_type="linear", factor=4.0)), 24),
+    "dynamic-rope": ("LlamaConfig", c(max_position_embeddings=32, rope_scaling=dict(
+        rope_type="dynamic", factor=2.0)), 44),
+    "yarn": ("LlamaConfig", c(rope_scaling=dict(rope_type="yarn", factor=4.0,
+                                                original_max_position_embeddings=32)), 44),
+    "yarn-mscale": ("LlamaConfig", c(rope_scaling=dict(
+        rope_type="yarn", factor=8.0, mscale=1.3, mscale_all_dim=0.5, beta_fast=16, truncate=False,
+        original_max_position_embeddings=32)), 44),
+    "longrope-short": ("Phi3Config", c(rope_scaling=LONGROPE, original_max_position_embeddings=32), 24),
+    "longrope-long": ("Phi3Config", c(rope_scaling=LONGROPE, original_max_position_embeddings=32), 44),
+    "mistral": ("MistralConfig", c(sliding_window=9), 24),
+    "qwen2": ("Qwen2Config", c(), 24),
+    "qwen2-window": ("Qwen2Config", c(use_sliding_window=True, sliding_window=9, max_window_layers=1), 24),
+    "qwen3": ("Qwen3Config", c(head_dim=16), 24),
+    "gemma": ("GemmaConfig", c(head_dim=16, tie_word_embeddings=True), 24),
+    "gemma2": ("Gemma2Config", c(head_dim=16, sliding_window=9, query_pre_attn_scalar=24,
+                                 tie_word_embeddings=True, attn_logit_softcapping=3.0,
+                                 final_logit_softcapping=2.0), 24),
+    "gemma3": ("Gemma3TextConfig", c(head_dim=16, sliding_window=9, query_pre_attn_scalar=24, num_hidden_layers=3,
+                                     sliding_window_pattern=3, tie_word_embeddings=True,
+                                     rope_scaling=dict(rope_type="linear", factor=8.0)), 24),
+    "phi": ("PhiConfig", c(), 24),
+    "phi-qk": ("PhiConfig", c(qk_layernorm=True, partial_rotary_factor=0.75), 24),
+    "phi3": ("Phi3Config", c(sliding_window=9), 24),
+    "phi3-partial": ("Phi3Config", c(partial_rotary_factor=0.5), 24),
+    "olmo": ("OlmoConfig", c(clip_qkv=0.7), 24),
+    "olmo2": ("Olmo2Config", c(), 24),
+    "olmo3": ("Olmo3Config", c(num_hidden_layers=4, sliding_window=9, rope_scaling=dict(
+        rope_type="yarn", factor=4.0, original_max_position_embeddings=32)), 44),
+    "granite": ("GraniteConfig", c(embedding_multiplier=6.0, attention_multiplier=0.2, residual_multiplier=0.3,
+                                   logits_scaling=3.0), 24),
+    "smollm3": ("SmolLM3Config", c(num_hidden_layers=4, no_rope_layer_interval=3, use_sliding_window=True,
+                                   sliding_window=9), 24),
+    "glm": ("GlmConfig", c(head_dim=8, partial_rotary_factor=0.5), 24),
+    "glm4": ("Glm4Config", c(head_dim=8, partial_rotary_factor=0.5), 24),
+    "stablelm": ("StableLmConfig", c(partial_rotary_factor=0.5), 24),
+    "stablelm-parallel": ("StableLmConfig", c(partial_rotary_factor=0.25, use_parallel_residual=True,
+                                              qk_layernorm=True, use_qkv_bias=True), 24),
+    "cohere": ("CohereConfig", c(tie_word_embeddings=True, use_qk_norm=True, logit_scale=0.4), 24),
+    "cohere2": ("Cohere2Config", c(tie_word_embeddings=True, sliding_window=9, num_hidden_layers=4,
+                                   logit_scale=0.4), 24),
+    "falcon": ("FalconConfig", dict(FALCON, multi_query=True, parallel_attn=True, bias=False, alibi=False), 24),
+    "falcon-new": ("FalconConfig", dict(FALCON, new_decoder_architecture=True, num_kv_heads=2), 24),
+    "falcon-alibi": ("FalconConfig", dict(FALCON, num_attention_heads=6, hidden_size=48, multi_query=False,
+                                          parallel_attn=False, bias=True, alibi=True), 24),
+    "starcoder2": ("Starcoder2Config", c(sliding_window=9), 24),
+    "gpt2": ("GPT2Config", dict(vocab_size=V, n_embd=32, n_layer=2, n_head=4, n_positions=64, bos_token_id=1,
+                                eos_token_id=2), 24),
+    "gpt-neox": ("GPTNeoXConfig", plain("num_key_value_heads", rotary_pct=0.5), 24),
+    "gpt-neox-serial": ("GPTNeoXConfig", plain("num_key_value_heads", use_parallel_residual=False), 24),
+    "opt": ("OPTConfig", dict(vocab_size=V, hidden_size=32, ffn_dim=40, num_hidden_layers=2, num_attention_heads=4,
+                              max_position_embeddings=64, word_embed_proj_dim=32, bos_token_id=1,
+                              eos_token_id=2), 24),
+    "opt-350m": ("OPTConfig", dict(vocab_size=V, hidden_size=32, ffn_dim=40, num_hidden_layers=2,
+                                   num_attention_heads=4, max_position_embeddings=64, word_embed_proj_dim=24,
+                                   do_layer_norm_before=False, bos_token_id=1, eos_token_id=2), 24),
+}
+
+
+# transformers 5.23 adds Falcon's ALiBi twice in eager attention (in the mask and in the layer), once in sdpa
+SDPA = ("falcon-alibi",)
+
+
+def randomize(model, seed):
+    """Larger than the default init, so that a wrong detail shows in the logits."""
+    gen = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if p.dim() >= 2 and "norm" not in name:
+                p.copy_(torch.randn(p.shape, generator=gen) * (1.4 / p.shape[-1] ** 0.5))
+            elif "norm" in name and name.endswith("weight"):
+                p.copy_(p + 0.2 * torch.randn(p.shape, generator=gen))
+            else:
+                p.copy_(0.2 * torch.randn(p.shape, generator=gen))
+
+
+def golden(model, n_tok, n_new, seed):
+    rng = random.Random(seed)
+    cur = [rng.randrange(3, V) for _ in range(n_tok)]
+    tokens = cur[:]
+    with torch.no_grad():
+        logits = model(torch.tensor([cur]), use_cache=False).logits[0].float()
+        for _ in range(n_new):
+            cur.append(int(model(torch.tensor([cur]), use_cache=False).logits[0, -1].argmax()))
+    return dict(transformers=T.__version__, tokens=tokens, greedy=cur[n_tok:],
+                logits=[[float(f"{x:.6g}") for x in row] for row in logits.tolist()])
+
+
+def build(name, seed, dtype, out):
+    cls, kw, n_tok = MODELS[name]
+    torch.manual_seed(seed)
+    model = T.AutoModelForCausalLM.from_config(getattr(T, cls)(**kw), attn_implementation="eager").float()
+    randomize(model, seed)
+    folder = os.path.join(out, name)
+    shutil.rmtree(folder, ignore_errors=True)
+    model.to(dtype).save_pretrained(folder)
+    kind = "sdpa" if name in SDPA else "eager"
+    model = T.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=kind).eval()
+    # where the length of the text changes the rotation of all of it, greedy ids depend on how it was fed
+    n_new = 0 if name in ("dynamic-rope",) else 8
+    with open(os.path.join(folder, "golden.json"), "w", encoding="utf-8") as f:
+        json.dump(golden(model, n_tok, n_new, seed), f)
+    for extra in ("generation_config.json",):
+        if os.path.exists(os.path.join(folder, extra)):
+            os.remove(os.path.join(folder, extra))
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("out")
+    ap.add_argument("names", nargs="*")
+    ap.add_argument("--seed", type=int, default=1)
+    ap.add_argument("--dtype", default="bfloat16")
+    a = ap.parse_args()
+    for name in a.names or MODELS:
+        build(name, a.seed, getattr(torch, a.dtype), a.out)
+
+
+if __name__ == "__main__":
+    main()
