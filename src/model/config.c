@@ -162,6 +162,11 @@ static void choose_part(struct config *c, struct model *m)
 		config_refuse(c, "model type \"%s\" is not supported", type);
 }
 
+static bool has_null(const struct config *c, const char *key)
+{
+	return cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(c->text, key));
+}
+
 static void read_dimensions(struct config *c, struct model *m)
 {
 	const struct arch_defaults *d = &m->arch->defaults;
@@ -169,10 +174,11 @@ static void read_dimensions(struct config *c, struct model *m)
 	m->embed_dim = m->hidden;
 	m->n_layers = config_count(c, "num_hidden_layers|n_layer|num_layers|n_layers", d->layers);
 	m->heads = config_count(c, "num_attention_heads|n_head|n_heads", d->heads);
-	m->kv_heads = config_count(c, "num_key_value_heads|num_kv_heads|n_head_kv",
-		d->kv_heads ? d->kv_heads : m->heads);
-	m->head_dim = config_count(c, "head_dim|kv_channels",
-		d->head_dim ? d->head_dim : fmax(1, m->hidden / m->heads));
+	/* null is not the default, but what follows from the other numbers */
+	uint32_t kv = has_null(c, "num_key_value_heads") || !d->kv_heads ? m->heads : d->kv_heads;
+	uint32_t dim = has_null(c, "head_dim") || !d->head_dim ? m->hidden / m->heads : d->head_dim;
+	m->kv_heads = config_count(c, "num_key_value_heads|num_kv_heads|n_head_kv", kv);
+	m->head_dim = config_count(c, "head_dim|kv_channels", dim);
 	m->ffn = config_count(c, "intermediate_size|ffn_dim|ffn_hidden_size|n_inner",
 		d->ffn ? d->ffn : fmin(4.0 * m->hidden, 1e9));
 	m->vocab = config_count(c, "padded_vocab_size|vocab_size", d->vocab);
@@ -260,6 +266,26 @@ static void read_model(struct config *c, struct model *m)
 		m->arch->json(c, m);
 }
 
+/* Python writes numbers that JSON does not have; no key that matters here has them. They become null or 0. */
+static void blank_python_numbers(char *p)
+{
+	static const char *const words[] = {"-Infinity", "Infinity", "NaN"};
+	bool quoted = false;
+	for (; *p; p++) {
+		if (quoted && *p == '\\' && p[1])
+			p++;
+		else if (*p == '"')
+			quoted = !quoted;
+		for (size_t i = 0; !quoted && i < sizeof(words) / sizeof(*words); i++) {
+			size_t len = strlen(words[i]);
+			if (!strncmp(p, words[i], len)) {
+				memset(p, ' ', len);
+				memcpy(p, len > 3 ? "null" : "0  ", len > 3 ? 4 : 3);
+			}
+		}
+	}
+}
+
 int config_from_json(struct model *m, const struct checkpoint *ck, struct err *e)
 {
 	struct config c = {.path = path_join(ck->dir, "config.json"), .e = e};
@@ -267,6 +293,8 @@ int config_from_json(struct model *m, const struct checkpoint *ck, struct err *e
 	if (!c.path)
 		return err_nomem(e);
 	int rc = file_read(c.path, CONFIG_LIMIT, &text, e);
+	if (rc == 0 && text.len)
+		blank_python_numbers(text.p);
 	if (rc == 0 && !(c.json = cJSON_ParseWithLength(buf_str(&text), text.len)))
 		rc = err_set(e, ERR_FORMAT, "%s is not valid JSON", c.path);
 	if (rc == 0) {
