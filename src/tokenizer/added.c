@@ -214,10 +214,12 @@ bool added_next(const struct added_list *l, const struct added_set *set, const c
 		if (a->single_word && word_beside(text, len, start, w->pos))
 			continue;
 		struct added_hit hit = {start, w->pos, a};
-		if (a->lstrip && start > w->done)
-			hit.start = space_before(text, w->done, start);
+		if (a->lstrip)
+			hit.start = start > w->done ? space_before(text, w->done, start) : w->done;
 		if (a->rstrip)
 			hit.end = space_after(text, len, w->pos, w);
+		if (hit.start >= hit.end) /* in white space that the token before has taken */
+			continue;
 		bool text_first = w->done < hit.start;
 		*out = text_first ? (struct added_hit){w->done, hit.start, NULL} : hit;
 		w->next = hit;

@@ -103,6 +103,45 @@ static bool find_merge(const struct word *w, const struct symbol *l, const struc
 	return true;
 }
 
+/* --- words --- */
+
+#define MARK "\xE2\x96\x81" /* U+2581, which stands for a space */
+
+/* Where the first mark behind something else is, or len. */
+static size_t next_mark(const char *p, size_t len)
+{
+	for (size_t at = 0; at < len;) {
+		const char *hit = memmem(p + at, len - at, MARK, 3);
+		if (!hit)
+			break;
+		size_t i = (size_t)(hit - p);
+		if (i && (i < 3 || memcmp(p + i - 3, MARK, 3) != 0))
+			return i;
+		at = i + 3;
+	}
+	return len;
+}
+
+/* A vocabulary of SentencePiece has marks only at the beginning of its entries. Then no merge, which
+ * makes an entry, reaches over one; and the mark being an entry, no unknown does. */
+void bpe_finish(struct model *m, const struct vocab *v)
+{
+	struct bpe *b = &m->bpe;
+	b->cut_at_marks = m->kind == MODEL_BPE && !b->prefix && !b->suffix && !b->ignore_merges &&
+			  vocab_find_model(v, MARK, 3) != NO_ID;
+	for (uint32_t id = 0; b->cut_at_marks && id < v->n; id++) {
+		size_t len;
+		const char *p = vocab_get(v, id, &len);
+		if (p && (v->flags[id] & VOCAB_MODEL) && next_mark(p, len) < len)
+			b->cut_at_marks = false;
+	}
+}
+
+size_t bpe_cut(const struct bpe *b, const char *p, size_t len)
+{
+	return b->cut_at_marks ? next_mark(p, len) : len;
+}
+
 /* --- the symbols a piece begins as --- */
 
 static uint32_t find_char(const struct word *w, size_t at, size_t n, uint32_t cp, bool first, bool last)

@@ -119,14 +119,19 @@ static int encode_part(struct encoder *c, bool user)
 	struct ntext *t = &c->part;
 	if (pretokenizer_run(&c->t->pre, t, &c->tmp, &c->pieces, &c->spare, c->regex, c->e) < 0)
 		return -1;
-	c->use_cache = t->s.len >= CACHE_FROM && c->pieces.n > 1;
+	c->use_cache = t->s.len >= CACHE_FROM;
 	if (c->use_cache && !c->cache)
 		c->use_cache = (c->cache = malloc(sizeof(*c->cache))) != NULL;
 	for (size_t i = 0; c->use_cache && i < CACHE_SLOTS; i++)
 		c->cache->slot[i].len = 0;
-	for (size_t i = 0; i < c->pieces.n; i++)
-		if (encode_word(c, t->s.p + c->pieces.p[i].start, c->pieces.p[i].len, user) < 0)
-			return -1;
+	for (size_t i = 0; i < c->pieces.n; i++) {
+		const char *p = t->s.p + c->pieces.p[i].start, *end = p + c->pieces.p[i].len;
+		for (size_t n; p < end; p += n) {
+			n = bpe_cut(&c->t->model.bpe, p, (size_t)(end - p));
+			if (encode_word(c, p, n, user) < 0)
+				return -1;
+		}
+	}
 	return 0;
 }
 

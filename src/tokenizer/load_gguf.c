@@ -133,6 +133,7 @@ static int load_bpe(struct tokenizer *t, const struct gguf *g, struct err *e)
 	t->model.unigram.score = NULL;
 	if (pipeline_finish(t, true, e) < 0 || read_merges(t, g, e) < 0)
 		return -1;
+	bpe_finish(&t->model, &t->vocab);
 	bool sep = pre->flags & GGUF_SEP;
 	return read_roles(t, g, sep || (pre->flags & GGUF_BOS), false, sep, e);
 }
@@ -149,6 +150,7 @@ static int load_spm(struct tokenizer *t, const struct gguf *g, bool unigram, str
 		return -1;
 	if (!unigram && spm_ranks(t, e) < 0)
 		return -1;
+	bpe_finish(&t->model, &t->vocab);
 	return read_roles(t, g, !unigram, unigram, false, e);
 }
 

@@ -335,6 +335,8 @@ int load_json(struct tokenizer *t, const char *text, size_t len, struct err *e)
 		rc = pipeline_finish(t, false, e);
 	if (rc == 0)
 		rc = read_merges(&l);
+	if (rc == 0)
+		bpe_finish(&t->model, &t->vocab);
 	free(l.type);
 	return rc;
 }

@@ -20,6 +20,7 @@ struct bpe {
 	size_t merges_size, n_merges;
 	uint32_t *ranks; /* [vocab.n]; NO_ID: never the result of a merge */
 	bool ignore_merges, fuse_unk;
+	bool cut_at_marks; /* no merge reaches over a "▁" that follows something else: see bpe_cut */
 	char *prefix, *suffix;	/* of pieces inside a word, of the last one; NULL: none */
 	uint32_t char_id[1024]; /* of the entries that are one low character */
 };
@@ -72,6 +73,11 @@ int bpe_merges_init(struct bpe *b, size_t n, struct err *e);
 /* By content; a merge of unknown entries is an error. */
 int bpe_merges_add(struct bpe *b, const struct vocab *v, const char *l, size_t nl, const char *r,
 	size_t nr, uint32_t rank, struct err *e);
+/* After the merges or ranks are there. */
+void bpe_finish(struct model *m, const struct vocab *v);
+/* The bytes of p[0..len) that can be encoded by themselves: the first word, where words begin with
+ * "▁" and nothing merges across. */
+size_t bpe_cut(const struct bpe *b, const char *p, size_t len);
 int bpe_encode(const struct model *m, const struct vocab *v, const char *p, size_t len, bool user,
 	struct model_work *w, struct ids *out, struct err *e);
 

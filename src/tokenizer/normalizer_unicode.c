@@ -10,7 +10,8 @@
 
 struct unit { /* decomposed */
 	int32_t *p;
-	size_t n, cap;
+	size_t *from; /* of each, where the character it comes from begins in the text */
+	size_t n, cap, cap_from;
 };
 
 static int options(enum norm_kind kind)
@@ -48,36 +49,48 @@ static int reorder(struct unit *u, struct err *e)
 			sorted &= end == start || class_of(u->p[end - 1]) <= class_of(u->p[end]);
 		}
 		if (!sorted) {
-			int32_t *copy = mem_array(end - start, sizeof(*copy));
-			if (!copy)
-				return err_nomem(e);
-			memcpy(copy, u->p + start, (end - start) * sizeof(*copy));
+			size_t n = end - start;
+			int32_t *copy = mem_array(n, sizeof(*copy));
+			size_t *from = mem_array(n, sizeof(*from));
+			if (copy && from) {
+				memcpy(copy, u->p + start, n * sizeof(*copy));
+				memcpy(from, u->from + start, n * sizeof(*from));
+			}
 			for (int c = 1; c <= 256; c++)
 				count[c] += count[c - 1];
-			for (size_t i = 0; i < end - start; i++)
-				u->p[start + count[class_of(copy[i])]++] = copy[i];
+			for (size_t i = 0; copy && from && i < n; i++) {
+				size_t to = start + count[class_of(copy[i])]++;
+				u->p[to] = copy[i];
+				u->from[to] = from[i];
+			}
+			bool ok = copy && from;
 			free(copy);
+			free(from);
+			if (!ok)
+				return err_nomem(e);
 		}
 		start = end + 1;
 	}
 	return 0;
 }
 
-static int decompose(struct unit *u, int32_t cp, int opt, struct err *e)
+static int decompose(struct unit *u, int32_t cp, size_t at, int opt, struct err *e)
 {
 	int boundary = 0;
-	if (mem_grow(&u->p, &u->cap, u->n + 32, sizeof(*u->p)) < 0)
+	if (mem_grow(&u->p, &u->cap, u->n + 32, sizeof(*u->p)) < 0 ||
+		mem_grow(&u->from, &u->cap_from, u->n + 32, sizeof(*u->from)) < 0)
 		return err_nomem(e);
 	utf8proc_ssize_t n = utf8proc_decompose_char(cp, u->p + u->n, 32, (utf8proc_option_t)opt, &boundary);
 	if (n < 0 || n > 32) {
 		u->p[u->n] = cp;
 		n = 1;
 	}
-	u->n += (size_t)n;
+	for (; n > 0; n--)
+		u->from[u->n++] = at;
 	return 0;
 }
 
-/* The text of a unit, in[from..to). */
+/* The text of a unit, in[from..to). What composition leaves alone stays aligned with its character. */
 static int put_unit(struct unit *u, const struct ntext *in, size_t from, size_t to, int opt,
 	struct ntext *out, struct err *e)
 {
@@ -86,8 +99,9 @@ static int put_unit(struct unit *u, const struct ntext *in, size_t from, size_t 
 	utf8proc_ssize_t n = (utf8proc_ssize_t)u->n;
 	if (u->n > 1 && (opt & UTF8PROC_COMPOSE))
 		n = utf8proc_normalize_utf32(u->p, n, (utf8proc_option_t)opt);
+	bool whole = n == (utf8proc_ssize_t)u->n;
 	for (utf8proc_ssize_t i = 0; i < n; i++)
-		ntext_put_char(out, in, from, to, (uint32_t)u->p[i]);
+		ntext_put_char(out, in, whole ? u->from[i] : from, to, (uint32_t)u->p[i]);
 	return 0;
 }
 
@@ -113,7 +127,7 @@ int normalize_unicode(enum norm_kind kind, const struct ntext *in, struct ntext 
 		do {
 			size_t before = u.n;
 			size_t n = char_at(s + i, &cp);
-			if (decompose(&u, (int32_t)cp, opt, e) < 0)
+			if (decompose(&u, (int32_t)cp, i, opt, e) < 0)
 				rc = -1;
 			else if (before && !joins(u.p[before])) {
 				u.n = before;
@@ -125,5 +139,6 @@ int normalize_unicode(enum norm_kind kind, const struct ntext *in, struct ntext 
 			rc = put_unit(&u, in, from, i, opt, out, e);
 	}
 	free(u.p);
+	free(u.from);
 	return rc;
 }

@@ -15,6 +15,7 @@
 #define SPACES                                                                                             \
 	"\\x{9}-\\x{D}\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
 #define WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
+#define WORD_ALONE WORD "\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}" /* \w outside of brackets: Oniguruma's habit */
 #define HEX "0-9A-Fa-f"
 
 struct reader {
@@ -363,7 +364,8 @@ static void put_item(struct reader *r, const struct item *it)
 	if (!it->is_set)
 		put_char(r->out, it->cp);
 	else
-		buf_printf(r->out, it->negated ? "[^%s]" : "[%s]", it->body);
+		buf_printf(r->out, it->negated ? "[^%s]" : "[%s]",
+			strcmp(it->body, WORD) ? it->body : WORD_ALONE);
 }
 
 static int escape_outside(struct reader *r)
@@ -376,7 +378,8 @@ static int escape_outside(struct reader *r)
 	r->atom = r->out->len;
 	if (c == 'b' || c == 'B') {
 		buf_printf(r->out, c == 'b' ? "(?:(?<=[%s])(?![%s])|(?<![%s])(?=[%s]))"
-					    : "(?:(?<=[%s])(?=[%s])|(?<![%s])(?![%s]))", WORD, WORD, WORD, WORD);
+					    : "(?:(?<=[%s])(?=[%s])|(?<![%s])(?![%s]))",
+			WORD_ALONE, WORD_ALONE, WORD_ALONE, WORD_ALONE);
 		r->p += 2;
 		return 0;
 	}
