@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "tokenizer/gguf_pre.h"
+#include "tokenizer/load.h"
 #include "tokenizer/spm.h"
 
 #define MARK "\xE2\x96\x81"
@@ -138,7 +139,7 @@ static int load_bpe(struct tokenizer *t, const struct gguf *g, struct err *e)
 	return read_roles(t, g, sep || (pre->flags & GGUF_BOS), false, sep, e);
 }
 
-static int load_spm(struct tokenizer *t, const struct gguf *g, bool unigram, struct err *e)
+static int load_pieces(struct tokenizer *t, const struct gguf *g, bool unigram, struct err *e)
 {
 	const struct gguf_kv *map = gguf_find(g, "tokenizer.ggml.precompiled_charsmap");
 	bool prefix = flag(g, "tokenizer.ggml.add_space_prefix", true);
@@ -162,7 +163,7 @@ int load_gguf(struct tokenizer *t, const struct gguf *g, struct err *e)
 	if (is(&model, "gpt2") || is(&model, "gemma4"))
 		return load_bpe(t, g, e);
 	if (is(&model, "llama") || is(&model, "t5"))
-		return load_spm(t, g, is(&model, "t5"), e);
+		return load_pieces(t, g, is(&model, "t5"), e);
 	return err_set(e, ERR_UNSUPPORTED, "%s: the tokenizer model \"%.*s\" is not supported", t->path,
 		(int)(model.len < 60 ? model.len : 60), model.p);
 }

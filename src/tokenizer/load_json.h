@@ -2,11 +2,9 @@
 #ifndef AIRLCHAT_TOKENIZER_LOAD_JSON_H
 #define AIRLCHAT_TOKENIZER_LOAD_JSON_H
 
-#include <cjson/cJSON.h>
-
 #include "base/json.h"
 #include "base/mem.h"
-#include "tokenizer/pipeline.h"
+#include "tokenizer/load.h"
 
 struct json_loader {
 	struct tokenizer *t;

@@ -8,7 +8,6 @@
 #ifndef AIRLCHAT_TOKENIZER_PIPELINE_H
 #define AIRLCHAT_TOKENIZER_PIPELINE_H
 
-#include "store/gguf.h"
 #include "tokenizer/added.h"
 #include "tokenizer/decoder.h"
 #include "tokenizer/model.h"
@@ -40,10 +39,5 @@ int pipeline_decode(const struct tokenizer *t, const uint32_t *ids, size_t n, bo
 /* The last steps of every loader: index the vocabulary, give the added tokens their ids (those the
  * model has, else new ones behind it) and finish the model's tables. by_id: they have their ids. */
 int pipeline_finish(struct tokenizer *t, bool by_id, struct err *e);
-
-/* Loaders. t->path is set. */
-int load_json(struct tokenizer *t, const char *text, size_t len, struct err *e);
-int load_gguf(struct tokenizer *t, const struct gguf *g, struct err *e);
-int load_roles(struct tokenizer *t, const char *dir, struct err *e); /* tokenizer_config.json */
 
 #endif

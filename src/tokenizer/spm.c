@@ -58,12 +58,9 @@ static int add_normalizers(struct tokenizer *t, const struct spm_options *o, str
 	struct normalizer *n = &t->normalizer;
 	if (o->charsmap_len && normalizer_add_charsmap(n, o->charsmap, o->charsmap_len, e) < 0)
 		return -1;
-	if (o->trim) {
-		struct norm_step *s;
-		if (add_replace(n, " {2,}", false, " ", e) < 0 || !(s = normalizer_add(n, NORM_STRIP, e)))
-			return -1;
-		s->left = s->right = true;
-	}
+	if (o->trim && (add_replace(n, " {2,}", false, " ", e) < 0 ||
+			       add_replace(n, "\\A | \\z", false, "", e) < 0))
+		return -1;
 	if (!o->prefix_everywhere)
 		return 0;
 	if (o->prefix_space && !normalizer_add_text(n, NORM_PREPEND, MARK, strlen(MARK), e))

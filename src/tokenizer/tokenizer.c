@@ -3,11 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/mem.h"
-#include "tokenizer/pipeline.h"
-
-#define JSON_LIMIT ((size_t)512 << 20)
+#include "tokenizer/load.h"
 
 const char *const tokenizer_role_names[N_ROLES] = {
 	"bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token"};
@@ -28,22 +25,6 @@ int ids_add(struct ids *ids, uint32_t id, struct err *e)
 
 /* --- opening --- */
 
-static int open_json(struct tokenizer *t, const struct checkpoint *c, struct err *e)
-{
-	struct buf text = BUF_INIT;
-	t->path = path_join(c->dir, "tokenizer.json");
-	if (!t->path)
-		return err_nomem(e);
-	t->vocab.path = t->path;
-	if (!file_exists(t->path))
-		return err_set(e, ERR_FORMAT, "%s holds no tokenizer.json", c->dir);
-	int rc = file_read(t->path, JSON_LIMIT, &text, e);
-	if (rc == 0)
-		rc = load_json(t, text.p, text.len, e);
-	buf_clear(&text);
-	return rc < 0 ? -1 : load_roles(t, c->dir, e);
-}
-
 int tokenizer_open(struct tokenizer **out, const struct checkpoint *c, struct err *e)
 {
 	*out = NULL;
@@ -56,7 +37,7 @@ int tokenizer_open(struct tokenizer **out, const struct checkpoint *c, struct er
 		t->vocab.path = t->path;
 		rc = t->path ? load_gguf(t, c->gguf, e) : err_nomem(e);
 	} else {
-		rc = open_json(t, c, e);
+		rc = load_folder(t, c->dir, e);
 	}
 	if (rc < 0) {
 		tokenizer_close(t);
@@ -105,7 +86,8 @@ static int normalize_added(const struct tokenizer *t, struct added *a, struct re
 	return rc;
 }
 
-static int place_added(struct tokenizer *t, bool by_id, struct err *e)
+/* *fresh: some were not in the vocabulary's index. */
+static int place_added(struct tokenizer *t, bool by_id, bool *fresh, struct err *e)
 {
 	uint32_t next = (uint32_t)t->vocab.count;
 	for (size_t i = 0; i < t->added.n; i++) {
@@ -114,6 +96,7 @@ static int place_added(struct tokenizer *t, bool by_id, struct err *e)
 			uint32_t id = vocab_find_model(&t->vocab, a->content, a->len);
 			a->id = id == NO_ID ? next++ : id;
 		}
+		*fresh |= vocab_find(&t->vocab, a->content, a->len) != a->id;
 		unsigned flags = VOCAB_ADDED | (a->special ? VOCAB_SPECIAL : 0);
 		if (vocab_set(&t->vocab, a->id, a->content, a->len, flags, e) < 0)
 			return -1;
@@ -133,10 +116,10 @@ int pipeline_finish(struct tokenizer *t, bool by_id, struct err *e)
 		if (t->added.p[i].normalized)
 			rc = normalize_added(t, &t->added.p[i], work, e);
 	regex_work_free(work);
-	size_t before = t->vocab.n;
+	bool fresh = false;
 	if (rc == 0)
-		rc = place_added(t, by_id, e);
-	if (rc == 0 && t->vocab.n != before)
+		rc = place_added(t, by_id, &fresh, e);
+	if (rc == 0 && fresh)
 		rc = vocab_index(&t->vocab, e);
 	if (rc == 0 && t->vocab.n == 0)
 		rc = err_set(e, ERR_FORMAT, "%s has no vocabulary", t->path);
