@@ -7,11 +7,7 @@
 #include "base/json.h"
 #include "chat/chat_private.h"
 #include "cli/commands.h"
-
-struct renderer {
-	struct template *template;
-	const struct tokenizer *tokenizer; /* for bos and eos that a line does not give; may be NULL */
-};
+#include "cli/render.h"
 
 struct request {
 	const char *messages;
@@ -95,11 +91,10 @@ static int read_request(struct request *q, const char *text, size_t len, struct 
 	return rc;
 }
 
-static int one_line(void *arg, const char *line, size_t len, struct buf *out, struct err *e)
+int render_messages(const struct renderer *r, const char *line, size_t len, struct text *out,
+	struct err *e)
 {
-	const struct renderer *r = arg;
 	struct request q = {0};
-	struct text text = {0};
 	int rc = read_request(&q, line, len, e);
 	const struct template_input in = {.messages_json = q.messages, .messages_len = q.messages_len,
 		.tools_json = q.tools, .add_generation_prompt = q.generation, .kwargs_json = q.kwargs,
@@ -107,17 +102,24 @@ static int one_line(void *arg, const char *line, size_t len, struct buf *out, st
 		.eos_token = q.has_eos || !r->tokenizer ? q.eos : tokenizer_role_token(r->tokenizer, "eos_token"),
 		.now = q.now};
 	if (rc == 0)
-		rc = template_render(r->template, &in, &text, e);
+		rc = template_render(r->template, &in, out, e);
+	free(q.tools);
+	free(q.kwargs);
+	free(q.bos);
+	free(q.eos);
+	return rc;
+}
+
+static int one_line(void *arg, const char *line, size_t len, struct buf *out, struct err *e)
+{
+	struct text text = {0};
+	int rc = render_messages(arg, line, len, &text, e);
 	if (rc == 0) {
 		buf_puts(out, "{\"text\": ");
 		json_write_str(out, buf_str(&text.bytes), text.bytes.len);
 		buf_addc(out, '}');
 	}
 	text_clear(&text);
-	free(q.tools);
-	free(q.kwargs);
-	free(q.bos);
-	free(q.eos);
 	return rc;
 }
 
