@@ -49,7 +49,7 @@ check "a folder includes only folders of a lower rank" "$(
 )"
 
 flags=
-for lib in ncursesw libcjson libpcre2-8 libutf8proc inih; do
+for lib in ncursesw libcjson libpcre2-8 libutf8proc inih libxxhash; do
 	flags="$flags $(pkg-config --cflags "$lib" 2>/dev/null)"
 done
 check "each header compiles alone" "$(

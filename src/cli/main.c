@@ -40,6 +40,8 @@ static int run(const struct options *o)
 		return cmd_tokenize(o);
 	if (o->command == CMD_RENDER)
 		return cmd_render(o);
+	if (o->command == CMD_PREPARE)
+		return cmd_prepare(o);
 	if (cpu_backend_open(&b, o->ops, o->threads, &e) < 0)
 		return report(&e);
 	int rc = o->command == CMD_PLAN	  ? cmd_plan(o, b)

@@ -18,8 +18,9 @@ enum kind { FLAG, TEXT, SETTING, VARIABLE, COUNT, SIZE, KV_TYPE, THREADS };
 #define TOKENIZE (1u << CMD_TOKENIZE)
 #define RENDER (1u << CMD_RENDER)
 #define LOGITS (1u << CMD_LOGITS)
+#define PREPARE (1u << CMD_PREPARE)
 #define ENGINE (CHAT | PLAN | LOGITS)
-#define ALL (ENGINE | TOKENIZE | RENDER)
+#define ALL (ENGINE | TOKENIZE | RENDER | PREPARE)
 
 struct row {
 	const char *name;
@@ -55,7 +56,7 @@ static const struct row table[] = {
 	{"ram", 0, SIZE, AT(ram), ENGINE, "SIZE", "memory for everything: 2G, 512M, 50% (default: what is free, less a margin)"},
 	{"chunk-size", 0, SIZE, AT(chunk_size), ENGINE, "SIZE", "most bytes of weights read as one piece (default: chosen by --ram)"},
 	{"reader", 0, TEXT, AT(reader), ENGINE, "auto|uring|pread", "how files are read (default auto)"},
-	{"threads", 0, THREADS, AT(threads), ENGINE, "N", "threads that compute (default: all cores)"},
+	{"threads", 0, THREADS, AT(threads), ENGINE | PREPARE, "N", "threads that compute (default: all cores)"},
 	{"ops", 0, TEXT, AT(ops), ENGINE, "NAME", "kernels: auto, ref, or a variant that --version lists"},
 	{"json", 0, FLAG, AT(json), CHAT | PLAN, NULL, "print one JSON object (with -p, and plan)"},
 	{"last", 0, FLAG, AT(last), LOGITS, NULL, "print the last row only"},
@@ -69,6 +70,11 @@ static const struct row table[] = {
 	{"theme", 0, TEXT, AT(theme), CHAT, "NAME", "colours of the screen: default, dark, light, mono ..."},
 	{"ascii", 0, FLAG, AT(ascii), CHAT, NULL, "draw the screen with ASCII characters only"},
 	{"no-color", 0, FLAG, AT(no_color), CHAT, NULL, "no colours on the screen (NO_COLOR does the same)"},
+	{"quant", 0, TEXT, AT(quant), PREPARE, "TYPE", "none, int8, nf4, q4_0 or q8_0 for the layers' matrices (default none)"},
+	{"quant-head", 0, TEXT, AT(quant_head), PREPARE, "TYPE", "the same for the output head (default none)"},
+	{"stripe", 0, TEXT, AT(stripes), PREPARE, "DIR,DIR", "spread the files over folders of several drives"},
+	{"verify", 0, FLAG, AT(verify), PREPARE, NULL, "read everything back; with one folder: only check it"},
+	{"delete-original", 0, FLAG, AT(delete_original), PREPARE, NULL, "delete each source file once nothing needs it"},
 	{"help", 'h', FLAG, AT(help), ALL, NULL, "print this help"},
 	{"version", 'V', FLAG, AT(version), ALL, NULL, "print the version and what is built in"},
 };
@@ -164,7 +170,8 @@ static int set(struct options *o, const struct row *r, const char *s, struct err
 }
 
 static const char *const command_names[] = {
-	[CMD_PLAN] = "plan", [CMD_TOKENIZE] = "tokenize", [CMD_RENDER] = "render", [CMD_LOGITS] = "logits"};
+	[CMD_PLAN] = "plan", [CMD_TOKENIZE] = "tokenize", [CMD_RENDER] = "render", [CMD_LOGITS] = "logits",
+	[CMD_PREPARE] = "prepare"};
 
 static void getopt_tables(struct option *longs, char *shorts)
 {
@@ -204,6 +211,8 @@ static int positionals(struct options *o, int argc, char **argv, struct err *e)
 			}
 	if (i < argc)
 		o->model = argv[i++];
+	if (i < argc && o->command == CMD_PREPARE)
+		o->dst = argv[i++];
 	if (i < argc)
 		return err_set(e, ERR_USAGE, "unexpected argument \"%s\"", argv[i]);
 	return 0;
@@ -256,6 +265,7 @@ void options_help(void)
 	puts("usage: airlchat [OPTIONS] MODEL            chat on the screen\n"
 	     "       airlchat [OPTIONS] MODEL -p TEXT    one answer on stdout\n"
 	     "       airlchat plan MODEL                 what would stay in memory, and what a token would take\n"
+	     "       airlchat prepare SRC DST            rewrite a model for streaming, quantized if asked\n"
 	     "       airlchat tokenize MODEL             JSON lines: {\"text\"} -> {\"ids\"}, {\"ids\"} -> {\"text\"}\n"
 	     "       airlchat render MODEL               JSON lines: {\"messages\", ...} -> {\"text\"}\n"
 	     "       airlchat logits MODEL               JSON lines: {\"tokens\"} -> {\"logits\"}\n"

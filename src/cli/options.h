@@ -9,7 +9,7 @@
 #include "chat/settings.h"
 #include "quant/dtype.h"
 
-enum command { CMD_CHAT, CMD_PLAN, CMD_TOKENIZE, CMD_RENDER, CMD_LOGITS };
+enum command { CMD_CHAT, CMD_PLAN, CMD_TOKENIZE, CMD_RENDER, CMD_LOGITS, CMD_PREPARE };
 
 struct options {
 	enum command command;
@@ -17,12 +17,13 @@ struct options {
 	const char *prompt, *prompt_file, *system, *template_file, *trace_file, *save;
 	const char *reader, *ops, *theme;
 	const char *resume;
+	const char *dst, *quant, *quant_head, *stripes; /* prepare */
 	uint64_t ram, chunk_size;
 	uint32_t ctx, prefill_rows;
 	int threads;
 	enum dtype kv_type;
 	struct settings settings;
-	bool raw, json, stats, plain, no_color, ascii, last, help, version, go_on, no_keep;
+	bool raw, json, stats, plain, no_color, ascii, last, help, version, go_on, no_keep, verify, delete_original;
 };
 
 /* argv is permuted; strings stay borrowed from it. ERR_USAGE with a sentence on a mistake. */

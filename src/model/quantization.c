@@ -60,7 +60,7 @@ static bool is_size(const cJSON *v)
 
 static int read_method(struct quantization *q, const cJSON *qc, const char *path, struct err *e)
 {
-	static const char *const known[] = {"bitsandbytes", "fp8", "fbgemm_fp8", "mxfp4", "compressed-tensors",
+	static const char *const known[] = {"airlchat", "bitsandbytes", "fp8", "fbgemm_fp8", "mxfp4", "compressed-tensors",
 		"modelopt"};
 	static const char *const formats[] = {"float-quantized", "int-quantized", "naive-quantized", "dense"};
 	const char *method = get_text(qc, "quant_method"), *format = get_text(qc, "format");
@@ -74,6 +74,8 @@ static int read_method(struct quantization *q, const cJSON *qc, const char *path
 			"%s: weights quantized by \"%s\" are not supported; bitsandbytes, fp8, fbgemm_fp8, mxfp4 "
 			"and compressed-tensors' 8-bit formats are",
 			path, method ? method : "an unnamed method");
+	if (strcmp(method, "compressed-tensors") != 0)
+		format = NULL;
 	for (size_t i = 0; format && ok && i < sizeof(formats) / sizeof(*formats); i++) {
 		if (!strcmp(format, formats[i]))
 			break;

@@ -14,6 +14,9 @@
 #define COPY_BYTES ((size_t)8 << 20)
 #define BLOCK_ELEMENTS ((size_t)4 << 20) /* decoded at once; a row of a matrix must fit */
 #define GRAIN 16384			 /* elements a thread takes; a multiple of every group */
+#define ROWS 8				 /* rows a thread takes */
+#define BLOCK_ROWS 65536
+#define PARTS (BLOCK_ROWS / ROWS)	 /* of a block, at most */
 
 struct encoded { /* the sides of one encoded tensor */
 	struct encoded *next;
@@ -24,21 +27,19 @@ struct encoded { /* the sides of one encoded tensor */
 	float *nested, offset;
 };
 
-int encoder_open(struct encoder *x, const struct checkpoint *c, const char *const *paths, int threads,
-	struct err *e)
+int encoder_open(struct encoder *x, const struct checkpoint *c, struct quantization *q,
+	const char *const *paths, int threads, struct err *e)
 {
-	*x = (struct encoder){.src = {.c = c, .paths = paths}, .threads = threads};
+	*x = (struct encoder){.src = {.c = c, .paths = paths}, .q = q, .threads = threads};
 	x->raw = malloc(BLOCK_ELEMENTS * sizeof(float));
 	x->codes = malloc(BLOCK_ELEMENTS * 2);
 	x->values = malloc(BLOCK_ELEMENTS * sizeof(float));
 	x->back = malloc((size_t)threads * GRAIN * sizeof(float));
-	x->sums = calloc((size_t)threads * 2, sizeof(*x->sums));
+	x->sums = calloc((size_t)PARTS * 2, sizeof(*x->sums));
 	x->src.fds = malloc((c->n_files + 1) * sizeof(*x->src.fds));
 	for (size_t i = 0; x->src.fds && i < c->n_files; i++)
 		x->src.fds[i] = -1;
 	int rc = x->raw && x->codes && x->values && x->back && x->sums && x->src.fds ? 0 : err_nomem(e);
-	if (rc == 0)
-		rc = quantization_open(&x->q, c, NULL, "", e);
 	if (rc == 0)
 		rc = pool_new(&x->pool, threads, e);
 	if (rc < 0)
@@ -64,7 +65,6 @@ void encoder_close(struct encoder *x)
 {
 	encoder_begin(x);
 	pool_free(x->pool);
-	quantization_close(x->q);
 	for (size_t i = 0; x->src.fds && i < x->src.c->n_files; i++)
 		if (x->src.fds[i] >= 0)
 			close(x->src.fds[i]);
@@ -72,7 +72,6 @@ void encoder_close(struct encoder *x)
 	free(x->raw);
 	free(x->codes);
 	free(x->values);
-	free(x->scales);
 	free(x->back);
 	free(x->sums);
 	*x = (struct encoder){0};
@@ -120,7 +119,7 @@ struct job { /* rows of one tensor */
 	size_t bad;	   /* index of an element that is no number, or SIZE_MAX; any thread may set it */
 };
 
-static void add_error(struct job *j, const float *want, const float *got, size_t n, int thread)
+static void add_error(struct job *j, const float *want, const float *got, size_t n, size_t part)
 {
 	double error = 0, weight = 0;
 	for (size_t i = 0; i < n; i++) {
@@ -128,10 +127,10 @@ static void add_error(struct job *j, const float *want, const float *got, size_t
 		error += d * d;
 		weight += (double)want[i] * want[i];
 		if (!isfinite(want[i]))
-			j->bad = i; /* which one of several is not important */
+			__atomic_store_n(&j->bad, i, __ATOMIC_RELAXED); /* any of them */
 	}
-	j->x->sums[2 * thread] += error;
-	j->x->sums[2 * thread + 1] += weight;
+	j->x->sums[2 * part] += error;
+	j->x->sums[2 * part + 1] += weight;
 }
 
 /* Rows [begin, end) of the job to floats. */
@@ -164,7 +163,7 @@ static void encode_elements(void *arg, size_t begin, size_t end, int thread)
 		encode_nf4(v, n, QUANT_GROUP, codes, scales);
 		decode_scaled(DTYPE_NF4, &s, codes, 0, 0, n, back, n);
 	}
-	add_error(j, v, back, n, thread);
+	add_error(j, v, back, n, begin / GRAIN);
 }
 
 static void encode_int8(void *arg, size_t begin, size_t end, int thread)
@@ -181,7 +180,7 @@ static void encode_int8(void *arg, size_t begin, size_t end, int thread)
 			size_t n = cols - at < GRAIN ? cols - at : GRAIN;
 			for (size_t i = 0; i < n; i++)
 				back[i] = (float)codes[at + i] * step;
-			add_error(j, v + at, back, n, thread);
+			add_error(j, v + at, back, n, begin / ROWS);
 		}
 	}
 }
@@ -226,7 +225,7 @@ static int read_scales(struct encoder *x, const struct weight *w, struct scales 
 static uint64_t block_rows(const struct weight *w)
 {
 	uint64_t rows = BLOCK_ELEMENTS / w->cols;
-	return rows < 64 ? 64 : rows / 64 * 64;
+	return rows < 64 ? 64 : rows < BLOCK_ROWS ? rows / 64 * 64 : BLOCK_ROWS;
 }
 
 static int encode_block(struct encoder *x, struct job *j, struct sink *s, struct err *e)
@@ -238,11 +237,16 @@ static int encode_block(struct encoder *x, struct job *j, struct sink *s, struct
 	if (source_read(&x->src, t, j->row0 * w->row_bytes, x->raw, bytes, e) < 0)
 		return -1;
 	j->bad = SIZE_MAX;
-	pool_run(x->pool, decode_rows, j, (size_t)j->rows, 8);
+	memset(x->sums, 0, (size_t)PARTS * 2 * sizeof(*x->sums));
+	pool_run(x->pool, decode_rows, j, (size_t)j->rows, ROWS);
 	if (j->p->quant == PREPARE_INT8)
-		pool_run(x->pool, encode_int8, j, (size_t)j->rows, 8);
+		pool_run(x->pool, encode_int8, j, (size_t)j->rows, ROWS);
 	else
 		pool_run(x->pool, encode_elements, j, n, GRAIN);
+	for (int i = 0; i < PARTS; i++) {
+		x->error2 += x->sums[2 * i];
+		x->weight2 += x->sums[2 * i + 1];
+	}
 	if (j->bad != SIZE_MAX)
 		return err_set(e, ERR_FORMAT, "%s: tensor %s holds infinities or NaN at offset %llu or behind",
 			x->src.paths[t->file], t->name, (unsigned long long)(t->offset + j->row0 * w->row_bytes));
@@ -283,16 +287,11 @@ static int encode_tensor(struct encoder *x, const struct piece *p, struct sink *
 	}
 	if (rc == 0)
 		rc = read_scales(x, &w, &j.scales, &memory, e);
-	memset(x->sums, 0, (size_t)x->threads * 2 * sizeof(*x->sums));
 	for (uint64_t step = rc == 0 ? block_rows(&w) : 0; rc == 0 && j.row0 < w.rows; j.row0 += step) {
 		j.rows = w.rows - j.row0 < step ? w.rows - j.row0 : step;
 		j.out_scales = !k->scales ? NULL
 			: k->scales + (p->quant == PREPARE_INT8 ? j.row0 : j.row0 * w.cols / QUANT_GROUP);
 		rc = encode_block(x, &j, s, e);
-	}
-	for (int i = 0; i < x->threads; i++) {
-		x->error2 += x->sums[2 * i];
-		x->weight2 += x->sums[2 * i + 1];
 	}
 	x->quantized += rc == 0 ? (uint64_t)w.rows * w.cols : 0;
 	free(memory);

@@ -18,8 +18,8 @@ struct encoder {
 	struct pool *pool;
 	/* scratch */
 	uint8_t *raw, *codes;
-	float *values, *scales, *back;
-	double *sums; /* [2 * threads]: error and weight, squared */
+	float *values, *back;
+	double *sums; /* [2 * PARTS]: error and weight, squared, of each part; added in order */
 	int threads;
 	/* sides of the tensors encoded for the present file */
 	struct encoded *encoded;
@@ -30,8 +30,9 @@ struct encoder {
 	void *arg;
 };
 
-int encoder_open(struct encoder *x, const struct checkpoint *c, const char *const *paths, int threads,
-	struct err *e);
+/* q: of the source's model; borrowed. */
+int encoder_open(struct encoder *x, const struct checkpoint *c, struct quantization *q,
+	const char *const *paths, int threads, struct err *e);
 void encoder_close(struct encoder *x);
 void encoder_begin(struct encoder *x); /* of a file */
 

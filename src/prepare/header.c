@@ -102,7 +102,9 @@ static uint32_t add_metadata(const struct layout *l, enum prepare_quant quant, s
 {
 	uint32_t n = 0;
 	const struct gguf *g = l->c->gguf;
-	bool changed = quant != PREPARE_NONE;
+	bool changed = false;
+	for (size_t i = 0; i < l->n_pieces; i++)
+		changed = changed || (quant != PREPARE_NONE && l->pieces[i].quant == quant);
 	for (size_t i = 0; i < gguf_n_keys(g); i++) {
 		const struct gguf_kv *kv = gguf_at(g, i);
 		if (is_replaced(kv, changed))

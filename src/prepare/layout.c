@@ -311,7 +311,7 @@ static int compare_pieces(const void *a, const void *b)
 }
 
 /* File 0: what a pass reads first; 1 + n: layer n; the last: what it reads last. */
-static uint32_t file_of(const struct layout *l, const struct piece *p)
+static uint32_t file_of(const struct piece *p)
 {
 	return p->layer == UINT32_MAX ? 0 : p->layer + 1;
 }
@@ -342,7 +342,7 @@ static int fill_files(struct layout *l, struct err *e)
 		return err_nomem(e);
 	for (int round = 0; round < 2; round++) {
 		for (size_t i = 0; i < l->n_pieces; i++) {
-			struct out_file *f = &l->files[file_of(l, &l->pieces[i])];
+			struct out_file *f = &l->files[file_of(&l->pieces[i])];
 			if (round)
 				f->pieces[f->n] = &l->pieces[i];
 			f->n++;
@@ -356,6 +356,7 @@ static int fill_files(struct layout *l, struct err *e)
 	}
 	for (uint32_t i = 0; i < l->n_files; i++) {
 		struct out_file *f = &l->files[i];
+		f->layer = i ? i - 1 : l->m->n_layers;
 		if (f->n)
 			qsort(f->pieces, f->n, sizeof(*f->pieces), compare_pieces);
 		for (size_t k = 0; k < f->n; k++) {

@@ -35,6 +35,7 @@ struct out_file {
 	size_t n;
 	uint64_t data_bytes; /* behind the header */
 	uint64_t bytes;	     /* the whole file, once the header is made */
+	uint32_t layer;	     /* n_layers: what belongs to none */
 };
 
 struct layout {

@@ -21,6 +21,9 @@
 
 #define TENSOR_DIMS 4
 
+/* `airlchat prepare` keeps this file in a folder until it is complete. */
+#define FOLDER_UNFINISHED "prepare.unfinished"
+
 enum checkpoint_kind { CHECKPOINT_SAFETENSORS, CHECKPOINT_GGUF };
 
 struct tensor {

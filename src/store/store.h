@@ -24,9 +24,6 @@ int gguf_read(struct builder *b, const char *path);
 
 void gguf_free(struct gguf *g);
 
-/* `airlchat prepare` keeps this file in a folder until it is complete. */
-#define FOLDER_UNFINISHED "prepare.unfinished"
-
 struct names { /* file names */
 	char **p;
 	size_t n, cap;
