@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 import bitsandbytes.functional as F
 
-HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "models")
+HERE = os.path.dirname(os.path.abspath(__file__))
 TOKENS = [1, 17, 60, 5, 33, 9]
 
 
