@@ -10,7 +10,7 @@ static role_names names_gemma2 = {
 	[ROLE_FFN_POST] = "@layers.%u.post_feedforward_layernorm.weight",
 };
 
-static role_names gguf_both_norms = {
+static role_names names_gguf_both_norms = {
 	[ROLE_ATTN_POST] = "blk.%u.post_attention_norm.weight",
 	[ROLE_FFN_POST] = "blk.%u.post_ffw_norm.weight",
 };
@@ -32,7 +32,7 @@ static role_names names_phi = {
 	[ROLE_K_NORM_BIAS] = "@layers.%u.self_attn.k_layernorm.bias",
 };
 
-static role_names gguf_phi2 = {
+static role_names names_gguf_phi2 = {
 	[ROLE_FFN_NORM] = "",
 	[ROLE_GATE] = "",
 };
@@ -42,7 +42,7 @@ static role_names names_phi3 = {
 	[ROLE_GATE_UP] = "@layers.%u.mlp.gate_up_proj.weight",
 };
 
-static role_names gguf_gate_in_up = {
+static role_names names_gguf_gate_in_up = {
 	[ROLE_GATE] = "",
 	[ROLE_UP] = "",
 	[ROLE_GATE_UP] = "blk.%u.ffn_up.weight",
@@ -62,7 +62,7 @@ static role_names names_olmo2 = {
 	[ROLE_FFN_POST] = "@layers.%u.post_feedforward_layernorm.weight",
 };
 
-static role_names gguf_olmo2 = {
+static role_names names_gguf_olmo2 = {
 	[ROLE_ATTN_NORM] = "",
 	[ROLE_FFN_NORM] = "",
 	[ROLE_ATTN_POST] = "blk.%u.post_attention_norm.weight",
@@ -79,7 +79,7 @@ static role_names names_glm4 = {
 	[ROLE_FFN_POST] = "@layers.%u.post_mlp_layernorm.weight",
 };
 
-static role_names gguf_glm4 = {
+static role_names names_gguf_glm4 = {
 	[ROLE_GATE] = "",
 	[ROLE_UP] = "",
 	[ROLE_GATE_UP] = "blk.%u.ffn_up.weight",
@@ -116,7 +116,7 @@ static role_names names_falcon = {
 	[ROLE_HEAD] = "lm_head.weight",
 };
 
-static role_names gguf_falcon = {
+static role_names names_gguf_falcon = {
 	[ROLE_ATTN_NORM] = "blk.%u.attn_norm_2.weight|blk.%u.attn_norm.weight",
 	[ROLE_ATTN_NORM_BIAS] = "blk.%u.attn_norm_2.bias|blk.%u.attn_norm.bias",
 	[ROLE_FFN_NORM] = "blk.%u.attn_norm.weight",
@@ -132,7 +132,7 @@ static role_names names_starcoder2 = {
 	[ROLE_DOWN_BIAS] = "@layers.%u.mlp.c_proj.bias",
 };
 
-static role_names gguf_no_gate = {
+static role_names names_gguf_no_gate = {
 	[ROLE_GATE] = "",
 };
 
@@ -156,7 +156,7 @@ static role_names names_gpt2 = {
 	[ROLE_HEAD] = "lm_head.weight",
 };
 
-static role_names gguf_gpt2 = {
+static role_names names_gguf_gpt2 = {
 	[ROLE_POS_EMBED] = "position_embd.weight",
 	[ROLE_GATE] = "",
 };
@@ -206,6 +206,55 @@ static role_names names_opt = {
 	[ROLE_HEAD] = "lm_head.weight",
 };
 
+static role_names names_baichuan = {
+	[ROLE_QKV] = "@layers.%u.self_attn.W_pack.weight",
+};
+
+static role_names names_internlm2 = {
+	[ROLE_EMBED] = "@tok_embeddings.weight",
+	[ROLE_ATTN_NORM] = "@layers.%u.attention_norm.weight",
+	[ROLE_QKV] = "@layers.%u.attention.wqkv.weight",
+	[ROLE_QKV_BIAS] = "@layers.%u.attention.wqkv.bias",
+	[ROLE_O] = "@layers.%u.attention.wo.weight",
+	[ROLE_O_BIAS] = "@layers.%u.attention.wo.bias",
+	[ROLE_FFN_NORM] = "@layers.%u.ffn_norm.weight",
+	[ROLE_GATE] = "@layers.%u.feed_forward.w1.weight",
+	[ROLE_UP] = "@layers.%u.feed_forward.w3.weight",
+	[ROLE_DOWN] = "@layers.%u.feed_forward.w2.weight",
+	[ROLE_OUT_NORM] = "@norm.weight",
+	[ROLE_HEAD] = "output.weight",
+};
+
+static role_names names_qwen = {
+	[ROLE_EMBED] = "@wte.weight",
+	[ROLE_ATTN_NORM] = "@h.%u.ln_1.weight",
+	[ROLE_QKV] = "@h.%u.attn.c_attn.weight",
+	[ROLE_QKV_BIAS] = "@h.%u.attn.c_attn.bias",
+	[ROLE_O] = "@h.%u.attn.c_proj.weight",
+	[ROLE_FFN_NORM] = "@h.%u.ln_2.weight",
+	[ROLE_GATE] = "@h.%u.mlp.w2.weight",
+	[ROLE_UP] = "@h.%u.mlp.w1.weight",
+	[ROLE_DOWN] = "@h.%u.mlp.c_proj.weight",
+	[ROLE_OUT_NORM] = "@ln_f.weight",
+	[ROLE_HEAD] = "lm_head.weight",
+};
+
+static role_names names_chatglm = {
+	[ROLE_EMBED] = "@embedding.word_embeddings.weight",
+	[ROLE_ATTN_NORM] = "@encoder.layers.%u.input_layernorm.weight",
+	[ROLE_QKV] = "@encoder.layers.%u.self_attention.query_key_value.weight",
+	[ROLE_QKV_BIAS] = "@encoder.layers.%u.self_attention.query_key_value.bias",
+	[ROLE_O] = "@encoder.layers.%u.self_attention.dense.weight",
+	[ROLE_O_BIAS] = "@encoder.layers.%u.self_attention.dense.bias",
+	[ROLE_FFN_NORM] = "@encoder.layers.%u.post_attention_layernorm.weight",
+	[ROLE_GATE_UP] = "@encoder.layers.%u.mlp.dense_h_to_4h.weight",
+	[ROLE_GATE_UP_BIAS] = "@encoder.layers.%u.mlp.dense_h_to_4h.bias",
+	[ROLE_DOWN] = "@encoder.layers.%u.mlp.dense_4h_to_h.weight",
+	[ROLE_DOWN_BIAS] = "@encoder.layers.%u.mlp.dense_4h_to_h.bias",
+	[ROLE_OUT_NORM] = "@encoder.final_layernorm.weight",
+	[ROLE_HEAD] = "@output_layer.weight",
+};
+
 #define LLAMA .base = "model.", .hf = &names_hf_llama, .gguf_names = &names_gguf
 
 /* rope_gguf: llama.cpp's converter permutes q and k of some families so that pairs lie side by side. */
@@ -222,64 +271,80 @@ const struct arch arch_table[] = {
 		.json = json_qwen2},
 	{"gemma", "gemma", ARCH_PLUS_ONE, ROPE_HALF, ROPE_HALF,
 		{3072, 24576, 28, 16, 16, 256, 256000, 8192, 1e-6, 10000, 0, ACT_GELU_TANH, true, 0}, LLAMA,
-		.json = json_gemma},
+		.json = json_gemma, .gguf_meta = gguf_gemma},
 	{"gemma2", "gemma2", ARCH_PLUS_ONE | ARCH_WINDOW, ROPE_HALF, ROPE_HALF,
 		{2304, 9216, 26, 8, 4, 256, 256000, 8192, 1e-6, 10000, 0, ACT_GELU_TANH, true, 4096}, LLAMA,
-		.hf_more = &names_gemma2, .gguf_more = &gguf_both_norms, .json = json_gemma2},
+		.hf_more = &names_gemma2, .gguf_more = &names_gguf_both_norms, .json = json_gemma2, .gguf_meta = gguf_gemma2},
 	{"gemma3_text|gemma3", "gemma3", ARCH_PLUS_ONE | ARCH_WINDOW, ROPE_HALF, ROPE_HALF,
 		{2304, 9216, 26, 8, 4, 256, 262208, 131072, 1e-6, 1e6, 0, ACT_GELU_TANH, true, 4096}, LLAMA,
-		.hf_more = &names_gemma2, .gguf_more = &gguf_both_norms, .json = json_gemma3},
+		.hf_more = &names_gemma2, .gguf_more = &names_gguf_both_norms, .json = json_gemma3, .gguf_meta = gguf_gemma3},
 	{"phi", "phi2", ARCH_LAYER_NORM | ARCH_PARALLEL, ROPE_HALF, ROPE_HALF,
 		{2048, 8192, 24, 32, 0, 0, 51200, 2048, 1e-5, 10000, 0.5, ACT_GELU_TANH, false, 0}, LLAMA,
-		.hf_more = &names_phi, .gguf_more = &gguf_phi2},
+		.hf_more = &names_phi, .gguf_more = &names_gguf_phi2},
 	{"phi3", "phi3", ARCH_WINDOW, ROPE_HALF, ROPE_HALF,
 		{3072, 8192, 32, 32, 0, 0, 32064, 4096, 1e-5, 10000, 0, ACT_SILU, false, 0}, LLAMA,
-		.hf_more = &names_phi3, .gguf_more = &gguf_gate_in_up},
+		.hf_more = &names_phi3, .gguf_more = &names_gguf_gate_in_up, .gguf_meta = gguf_windows},
 	{"olmo", "olmo", ARCH_BARE_NORM, ROPE_HALF, ROPE_PAIR,
 		{4096, 11008, 32, 32, 0, 0, 50304, 2048, 1e-5, 10000, 0, ACT_SILU, false, 0}, LLAMA,
-		.hf_more = &names_bare, .gguf_more = &names_bare, .json = json_olmo},
+		.hf_more = &names_bare, .gguf_more = &names_bare, .json = json_olmo, .gguf_meta = gguf_olmo},
 	{"olmo2", "olmo2", 0, ROPE_HALF, ROPE_HALF,
 		{4096, 11008, 32, 32, 0, 0, 50304, 2048, 1e-5, 10000, 0, ACT_SILU, false, 0}, LLAMA,
-		.hf_more = &names_olmo2, .gguf_more = &gguf_olmo2},
+		.hf_more = &names_olmo2, .gguf_more = &names_gguf_olmo2, .gguf_meta = gguf_olmo2},
 	{"olmo3", NULL, ARCH_WINDOW, ROPE_HALF, ROPE_HALF,
 		{4096, 11008, 32, 32, 0, 0, 50304, 2048, 1e-5, 500000, 0, ACT_SILU, false, 4096}, LLAMA,
 		.hf_more = &names_olmo2, .json = json_olmo3},
 	{"granite", "granite", 0, ROPE_HALF, ROPE_PAIR,
 		{4096, 11008, 32, 32, 0, 0, 32000, 2048, 1e-6, 10000, 0, ACT_SILU, false, 0}, LLAMA,
-		.json = json_granite},
+		.json = json_granite, .gguf_meta = gguf_granite},
 	{"smollm3", "smollm3", ARCH_WINDOW, ROPE_HALF, ROPE_PAIR,
 		{2048, 11008, 36, 16, 4, 0, 128256, 32768, 1e-6, 2e6, 0, ACT_SILU, true, 0}, LLAMA,
-		.json = json_smollm3},
+		.json = json_smollm3, .gguf_meta = gguf_smollm3},
 	{"glm", NULL, 0, ROPE_PAIR, ROPE_PAIR,
 		{4096, 13696, 40, 32, 2, 128, 151552, 131072, 1.5625e-7, 10000, 0.5, ACT_SILU, false, 0}, LLAMA,
 		.hf_more = &names_glm},
 	{"glm4", "glm4", 0, ROPE_PAIR, ROPE_PAIR,
 		{4096, 13696, 40, 32, 2, 128, 151552, 131072, 1.5625e-7, 10000, 0.5, ACT_SILU, false, 0}, LLAMA,
-		.hf_more = &names_glm4, .gguf_more = &gguf_glm4},
+		.hf_more = &names_glm4, .gguf_more = &names_gguf_glm4},
 	{"stablelm|stablelm_epoch", "stablelm", ARCH_LAYER_NORM, ROPE_HALF, ROPE_HALF,
 		{2560, 6912, 32, 32, 32, 0, 50304, 4096, 1e-5, 10000, 0.25, ACT_SILU, false, 0}, LLAMA,
-		.hf_more = &names_stablelm, .json = json_stablelm},
+		.hf_more = &names_stablelm, .json = json_stablelm, .gguf_meta = gguf_stablelm},
 	{"cohere", "command-r", ARCH_LAYER_NORM | ARCH_PARALLEL, ROPE_PAIR, ROPE_PAIR,
 		{8192, 22528, 40, 64, 0, 0, 256000, 8192, 1e-5, 500000, 0, ACT_SILU, true, 0}, LLAMA,
-		.hf_more = &names_one_norm, .gguf_more = &names_one_norm, .json = json_cohere},
+		.hf_more = &names_one_norm, .gguf_more = &names_one_norm, .json = json_cohere, .gguf_meta = gguf_cohere},
 	{"cohere2", "cohere2", ARCH_LAYER_NORM | ARCH_PARALLEL | ARCH_WINDOW, ROPE_PAIR, ROPE_PAIR,
 		{8192, 22528, 40, 64, 0, 0, 256000, 8192, 1e-5, 10000, 0, ACT_SILU, true, 4096}, LLAMA,
-		.hf_more = &names_one_norm, .gguf_more = &names_one_norm, .json = json_cohere2},
+		.hf_more = &names_one_norm, .gguf_more = &names_one_norm, .json = json_cohere2, .gguf_meta = gguf_cohere2},
 	{"falcon|RefinedWeb|RefinedWebModel", "falcon", ARCH_LAYER_NORM | ARCH_PARALLEL, ROPE_HALF, ROPE_HALF,
 		{4544, 0, 32, 71, 0, 0, 65024, 2048, 1e-5, 10000, 0, ACT_GELU_ERF, true, 0},
-		"transformer.", &names_falcon, NULL, &names_gguf, &gguf_falcon, json_falcon, NULL},
+		"transformer.", &names_falcon, NULL, &names_gguf, &names_gguf_falcon, json_falcon, NULL},
 	{"starcoder2", "starcoder2", ARCH_LAYER_NORM | ARCH_WINDOW, ROPE_HALF, ROPE_HALF,
 		{3072, 12288, 30, 24, 2, 0, 49152, 4096, 1e-5, 10000, 0, ACT_GELU_TANH, true, 0}, LLAMA,
-		.hf_more = &names_starcoder2, .gguf_more = &gguf_no_gate},
+		.hf_more = &names_starcoder2, .gguf_more = &names_gguf_no_gate},
 	{"gpt2", "gpt2", ARCH_LAYER_NORM | ARCH_TRANSPOSED | ARCH_NO_ROPE, ROPE_HALF, ROPE_HALF,
 		{768, 0, 12, 12, 0, 0, 50257, 1024, 1e-5, 10000, 0, ACT_GELU_TANH, true, 0},
-		"transformer.", &names_gpt2, NULL, &names_gguf, &gguf_gpt2, json_gpt2, NULL},
+		"transformer.", &names_gpt2, NULL, &names_gguf, &names_gguf_gpt2, json_gpt2, NULL},
 	{"gpt_neox", "gptneox", ARCH_LAYER_NORM | ARCH_PARALLEL | ARCH_QKV_GROUPS, ROPE_HALF, ROPE_HALF,
 		{6144, 24576, 44, 64, 0, 0, 50432, 2048, 1e-5, 10000, 0.25, ACT_GELU_ERF, false, 0},
-		"gpt_neox.", &names_neox, NULL, &names_gguf, &gguf_no_gate, json_neox, NULL},
+		"gpt_neox.", &names_neox, NULL, &names_gguf, &names_gguf_no_gate, json_neox, gguf_neox},
 	{"opt", NULL, ARCH_LAYER_NORM | ARCH_NO_ROPE, ROPE_HALF, ROPE_HALF,
 		{768, 3072, 12, 12, 0, 0, 50272, 2048, 1e-5, 10000, 0, ACT_RELU, true, 0},
 		"model.decoder.", &names_opt, NULL, NULL, NULL, json_opt, NULL},
+	/* Families whose code came with their files. */
+	{"baichuan", "baichuan", 0, ROPE_HALF, ROPE_PAIR,
+		{4096, 11008, 32, 32, 0, 0, 64000, 4096, 1e-6, 10000, 0, ACT_SILU, false, 0}, LLAMA,
+		.hf_more = &names_baichuan, .json = json_baichuan, .gguf_meta = gguf_baichuan},
+	{"internlm2", "internlm2", ARCH_QKV_GROUPS, ROPE_HALF, ROPE_PAIR,
+		{4096, 11008, 32, 32, 0, 0, 103168, 2048, 1e-6, 10000, 0, ACT_SILU, false, 0},
+		"model.", &names_internlm2, NULL, &names_gguf, NULL, NULL, NULL},
+	{"qwen", "qwen", 0, ROPE_HALF, ROPE_HALF,
+		{4096, 22016, 32, 32, 0, 128, 151936, 8192, 1e-6, 10000, 0, ACT_SILU, false, 0},
+		"transformer.", &names_qwen, NULL, &names_gguf, NULL, json_qwen, gguf_qwen},
+	{"chatglm", "chatglm", 0, ROPE_PAIR, ROPE_PAIR,
+		{4096, 13696, 28, 32, 0, 128, 65024, 2048, 1e-5, 10000, 0.5, ACT_SILU, false, 0},
+		"transformer.", &names_chatglm, NULL, &names_gguf, &names_gguf_gate_in_up, json_chatglm, NULL},
+	{"minicpm", "minicpm", 0, ROPE_HALF, ROPE_PAIR,
+		{4096, 11008, 32, 32, 0, 0, 32000, 2048, 1e-6, 10000, 0, ACT_SILU, true, 0}, LLAMA,
+		.json = json_minicpm, .gguf_meta = gguf_minicpm},
 };
 
 const size_t arch_count = sizeof(arch_table) / sizeof(*arch_table);

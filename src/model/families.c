@@ -213,3 +213,57 @@ void json_opt(struct config *c, struct model *m)
 	if (!config_flag(c, "layer_norm_elementwise_affine", true))
 		m->norm_bare = true;
 }
+
+/* Baichuan and Baichuan 2, 7B and 13B, share a name. The 13B models have ALiBi instead of positions, and
+ * so no max_position_embeddings; the second generation has z_loss_weight, and a head of unit rows. */
+void json_baichuan(struct config *c, struct model *m)
+{
+	m->norm_head_rows = config_get(c->text, "z_loss_weight") || m->vocab == 125696;
+	if (config_get(c->text, "max_position_embeddings"))
+		return;
+	m->ctx_train = config_count(c, "model_max_length", 4096);
+	m->alibi = 1;
+	for (uint32_t i = 0; i < m->n_layers; i++)
+		m->layers[i].rope = ROPE_NONE;
+}
+
+/* intermediate_size counts both halves. Beyond seq_length the published code changes the base of rope and
+ * scales queries with the logarithm of the position; that is not done here, so the text ends there. */
+void json_qwen(struct config *c, struct model *m)
+{
+	m->ffn /= 2;
+	if (!m->ffn)
+		config_fail(c, "intermediate_size", "is too small");
+	m->ctx_train = config_count(c, "seq_length", 8192);
+	if (config_flag(c, "use_dynamic_ntk", true) || config_flag(c, "use_logn_attn", true))
+		m->max_positions = m->ctx_train;
+	if (!config_flag(c, "no_bias", true))
+		config_refuse(c, "biases of all layers (no_bias false) are not supported");
+}
+
+void json_chatglm(struct config *c, struct model *m)
+{
+	if (config_get(c->text, "position_encoding_2d") || config_get(c->text, "inner_hidden_size")) {
+		config_refuse(c, "the first generation of model type \"chatglm\" is not supported");
+		return;
+	}
+	bool multi = config_flag(c, "multi_query_attention", false);
+	m->kv_heads = multi ? config_count(c, "multi_query_group_num", 1) : m->heads;
+	m->qkv_groups = !multi;
+	m->rope[0].theta *= config_number(c, c->text, "rope_ratio", 1);
+	if (!config_flag(c, "rmsnorm", true) || config_flag(c, "apply_residual_connection_post_layernorm", false) ||
+		!config_flag(c, "post_layer_norm", true))
+		config_refuse(c, "these norms of model type \"chatglm\" are not supported");
+	if (!(m->rope[0].theta > 0))
+		config_fail(c, "rope_ratio", "is not a positive number");
+}
+
+void json_minicpm(struct config *c, struct model *m)
+{
+	double base = config_number(c, c->text, "dim_model_base", 1);
+	m->embed_scale = (float)config_number(c, c->text, "scale_emb", 1);
+	m->residual_scale = (float)(config_number(c, c->text, "scale_depth", 1) / sqrt(m->n_layers));
+	m->logit_scale = (float)(base / m->hidden);
+	if (config_get(c->text, "num_experts"))
+		config_refuse(c, "the mixture of experts of model type \"minicpm\" is not supported");
+}

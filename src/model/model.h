@@ -67,6 +67,7 @@ struct model {
 	float clip_qkv;	       /* > 0: q, k, v are clamped */
 	float alibi;	       /* > 0: ALiBi, its slopes multiplied by this */
 	uint32_t window;       /* of windowed layers: a token sees so many, itself included */
+	uint32_t max_positions; /* longer sequences are refused; 0: none are */
 	uint32_t pos_offset;   /* row of ROLE_POS_EMBED that position 0 has */
 	struct layer *layers;  /* [n_layers] */
 	struct rope_params rope[2];
