@@ -1,5 +1,7 @@
-/* The AVX2 variant: 16 lanes are two registers. What is done with them is in simd_matmul.h and
- * simd_ops.h, so that a variant with wider registers could give the same bits. */
+/* The AVX2 variant: 16 lanes are two registers. What is done with them is in the simd_*.h, which the
+ * AVX-512 variant shares. */
+#include <string.h>
+
 #include "backend/cpu/kernels.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -132,8 +134,139 @@ SIMD_INLINE v16 v16_scale2(v16 x, v16 n)
 	return V16_EACH(scale2(x.a, n.a), scale2(x.b, n.b));
 }
 
+SIMD_INLINE v16 v16_load_any(const void *p)
+{
+	const __m256i *q = p;
+	return V16_EACH(_mm256_castsi256_ps(_mm256_loadu_si256(q)),
+		_mm256_castsi256_ps(_mm256_loadu_si256(q + 1)));
+}
+
+/* n < 16 elements; zeros behind them. */
+SIMD_INLINE v16 v16_load_n(const float *p, size_t n)
+{
+	float t[16] = {0};
+	memcpy(t, p, n * sizeof(float));
+	return v16_load(t);
+}
+
+SIMD_INLINE void v16_store_n(float *p, v16 x, size_t n)
+{
+	float t[16];
+	v16_store(t, x);
+	memcpy(p, t, n * sizeof(float));
+}
+
+SIMD_INLINE v16 v16_from_f16(__m256i h)
+{
+	return V16_EACH(_mm256_cvtph_ps(_mm256_castsi256_si128(h)),
+		_mm256_cvtph_ps(_mm256_extracti128_si256(h, 1)));
+}
+
+SIMD_INLINE __m256 set1_f16(const uint8_t *p)
+{
+	short h;
+	memcpy(&h, p, sizeof(h));
+	return _mm256_cvtph_ps(_mm_set1_epi16(h));
+}
+
+SIMD_INLINE v16 v16_set1_f16(const uint8_t *p)
+{
+	__m256 d = set1_f16(p);
+	return V16_EACH(d, d);
+}
+
+/* The number at p in lanes 0 to 7, the one behind it in the others. */
+SIMD_INLINE v16 v16_halves_f16(const uint8_t *p)
+{
+	return V16_EACH(set1_f16(p), set1_f16(p + 2));
+}
+
+/* table[index[lane]] */
+SIMD_INLINE v16 v16_gather(const float *table, const uint8_t *index)
+{
+	float t[16];
+	for (int i = 0; i < 16; i++)
+		t[i] = table[index[i]];
+	return v16_load(t);
+}
+
+/* What 16 nibbles stand for: q * a + b, (q - 8) * a, or entry q of the table a. */
+enum nib_kind { NIB_AFFINE, NIB_CENTRED, NIB_TABLE };
+
+typedef struct {
+	enum nib_kind kind; /* a constant where it is used */
+	v16 a, b;
+} nib16;
+
+SIMD_INLINE nib16 nib_affine(v16 d, v16 m)
+{
+	return (nib16){NIB_AFFINE, d, m};
+}
+
+SIMD_INLINE nib16 nib_centred(v16 d)
+{
+	return (nib16){NIB_CENTRED, d, d};
+}
+
+SIMD_INLINE nib16 nib_levels(v16 levels, v16 d)
+{
+	return (nib16){NIB_TABLE, v16_mul(levels, d), d};
+}
+
+SIMD_INLINE __m256 lookup(v16 table, __m128i q)
+{
+	__m256i i = _mm256_cvtepu8_epi32(q);
+	__m256 lo = _mm256_permutevar8x32_ps(table.a, i), hi = _mm256_permutevar8x32_ps(table.b, i);
+	return _mm256_blendv_ps(lo, hi, _mm256_castsi256_ps(_mm256_slli_epi32(i, 28)));
+}
+
+/* q: a nibble a byte */
+SIMD_INLINE v16 nib_value(nib16 t, __m128i q)
+{
+	if (t.kind == NIB_TABLE)
+		return V16_EACH(lookup(t.a, q), lookup(t.a, _mm_srli_si128(q, 8)));
+	if (t.kind == NIB_CENTRED)
+		return v16_mul(v16_from_i8(_mm_sub_epi8(q, _mm_set1_epi8(8))), t.a);
+	return v16_fma(v16_from_i8(q), t.a, t.b); /* the product is exact */
+}
+
+SIMD_INLINE v16 nib_low(nib16 t, const uint8_t *p)
+{
+	__m128i q = _mm_loadu_si128((const __m128i *)(const void *)p);
+	return nib_value(t, _mm_and_si128(q, _mm_set1_epi8(15)));
+}
+
+SIMD_INLINE v16 nib_high(nib16 t, const uint8_t *p)
+{
+	__m128i q = _mm_loadu_si128((const __m128i *)(const void *)p);
+	return nib_value(t, _mm_and_si128(_mm_srli_epi16(q, 4), _mm_set1_epi8(15)));
+}
+
+/* 16 bytes: low nibbles, high nibbles */
+SIMD_INLINE void nib_halves(nib16 t, const uint8_t *p, v16 out[2])
+{
+	out[0] = nib_low(t, p);
+	out[1] = nib_high(t, p);
+}
+
+/* 8 bytes of two neighbours each */
+SIMD_INLINE v16 nib_pairs(nib16 t, const uint8_t *p, bool high_first)
+{
+	__m128i q = _mm_loadl_epi64((const __m128i *)(const void *)p), low = _mm_set1_epi8(15);
+	__m128i l = _mm_and_si128(q, low), h = _mm_and_si128(_mm_srli_epi16(q, 4), low);
+	return nib_value(t, high_first ? _mm_unpacklo_epi8(h, l) : _mm_unpacklo_epi8(l, h));
+}
+
+/* The sums of n vectors, one behind the other. */
+static void sum_lanes(const float *acc, uint32_t n, float *sums)
+{
+	for (uint32_t i = 0; i < n; i++)
+		sums[i] = v16_sum(v16_load(acc + 16 * i));
+}
+
 /* acc[i][r] += x[i] * w[r] for TILE_X rows of x and TILE_W of w over `steps` times 16 elements: 12
  * registers of sums, two of x, one of w. */
+#define TILE_KERNEL
 #define TILE_X 2
 #define TILE_W 3
 
@@ -173,9 +306,17 @@ static void tile_kernel(const float *x0, size_t ldx, const float *w0, size_t ldw
 	v16_store(acc1, a3), v16_store(acc1 + 16, a4), v16_store(acc1 + 32, a5);
 }
 
+#define PANEL_W 24
+#define ROWS_1 4
+#define ROWS_2 2
+#define ROWS_3 1
+#define ROWS_T 1
+#define COLS_T 4
 #define SIMD_NAME "avx2"
 #define SIMD_KERNELS kernels_avx2
-#include "backend/cpu/simd_matmul.h"
+#include "backend/cpu/simd_decode.h"
+#include "backend/cpu/simd_dot.h"
+#include "backend/cpu/simd_tile.h"
 #include "backend/cpu/simd_ops.h"
 
 #ifdef __clang__

@@ -366,13 +366,15 @@ static const struct cpu_kernels *kernels_of(const char *name)
 		return &cpu_kernels_ref;
 	if (!strcmp(name, "avx2"))
 		return cpu_kernels_avx2();
+	if (!strcmp(name, "avx512"))
+		return cpu_kernels_avx512();
 	return NULL;
 }
 
 const char *const *cpu_backend_variants(void)
 {
-	static const char *const all[] = {"avx2", "ref", NULL};
-	return all + (cpu_kernels_avx2() ? 0 : 1);
+	static const char *const all[] = {"avx512", "avx2", "ref", NULL};
+	return all + (cpu_kernels_avx512() ? 0 : cpu_kernels_avx2() ? 1 : 2);
 }
 
 static int threads_allowed(void)

@@ -1,4 +1,4 @@
-/* The CPU backend: plain C always works; AVX2 is chosen at run time. */
+/* The CPU backend: plain C always works; AVX2 or AVX-512 is chosen at run time. */
 #ifndef AIRLCHAT_BACKEND_CPU_CPU_H
 #define AIRLCHAT_BACKEND_CPU_CPU_H
 

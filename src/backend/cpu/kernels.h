@@ -5,7 +5,7 @@
 
 #include "backend/backend.h"
 
-#define CPU_SCRATCH_BYTES ((size_t)512 << 10) /* a thread's scratch memory, 4096-aligned */
+#define CPU_SCRATCH_BYTES ((size_t)640 << 10) /* a thread's scratch memory, 4096-aligned */
 #define COLUMNS_STEP 256			/* a multiple of every dtype's block */
 #define ATTN_BLOCK 64				/* cells, see struct attn_row */
 
@@ -41,6 +41,7 @@ struct cpu_kernels {
 extern const struct cpu_kernels cpu_kernels_ref;
 /* NULL when this build or machine can't run it. */
 const struct cpu_kernels *cpu_kernels_avx2(void);
+const struct cpu_kernels *cpu_kernels_avx512(void);
 
 /* What 0 stands for in struct attention. */
 static inline uint32_t attn_v_dim(const struct attention *a)

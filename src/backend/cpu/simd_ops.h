@@ -1,4 +1,4 @@
-/* Everything but matrix products on vectors of 16 lanes; included behind simd_matmul.h. */
+/* Everything but matrix products on vectors of 16 lanes; included behind simd_tile.h. */
 #include <math.h>
 
 /* e^x within 2 units in the last place; 0 below -105, infinity above 89. Taylor series of degree 7
