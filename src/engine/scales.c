@@ -19,7 +19,12 @@ static struct extent resident_scales(const struct weight *w)
 
 static uint64_t nested_bytes(const struct weight *w)
 {
-	return w->nested ? w->nested->bytes : 0;
+	return weight_nested_count(w) * sizeof(float);
+}
+
+static uint64_t nested_offset(const struct weight *w)
+{
+	return w->nested->offset + w->nested_first * sizeof(float);
 }
 
 uint64_t scales_bytes(const struct model *m)
@@ -59,9 +64,9 @@ static int load_one(struct engine *en, const struct weight *w, struct scales *ou
 	}
 	if (w->nested) {
 		out->nested = (const float *)(const void *)*at;
-		if (load(en, w->nested->file, w->nested->offset, w->nested->bytes, *at, e) < 0)
+		if (load(en, w->nested->file, nested_offset(w), nested_bytes(w), *at, e) < 0)
 			return -1;
-		*at += mem_align_up(w->nested->bytes, 64);
+		*at += mem_align_up(nested_bytes(w), 64);
 	}
 	return 0;
 }
@@ -112,7 +117,7 @@ static int read_scales(struct engine *en, const struct weight *w, uint64_t row0,
 	out->p = p + nested;
 	out->nested = (const float *)(const void *)p;
 	if (w->nested &&
-		stream_read(en->stream, w->nested->file, w->nested->offset, w->nested->bytes, p, e) < 0)
+		stream_read(en->stream, w->nested->file, nested_offset(w), nested_bytes(w), p, e) < 0)
 		return -1;
 	return stream_read(en->stream, x.file, x.offset, x.bytes, p + nested, e);
 }

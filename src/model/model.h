@@ -34,6 +34,7 @@ struct weight {
 	 * and loaded once, as is `nested`. */
 	const struct tensor *scale, *nested;
 	uint64_t scale_offset; /* of this weight's first scale, in the scale tensor's file */
+	uint64_t nested_first; /* entry of `nested` that belongs to it */
 	struct scaling scaling;
 	bool has_scaling, scales_streamed;
 };

@@ -360,15 +360,16 @@ static int find_4bit(struct stored *s, struct quantization *q, const char *name,
 	return rc < 0 ? -1 : 1;
 }
 
-/* bitsandbytes' LLM.int8(): SCB is the largest magnitude of each row. */
+/* bitsandbytes' LLM.int8(): SCB is the largest magnitude of each row; X.SCB for X.weight, N.SCB for
+ * stacked tensors whose names don't end so. */
 static int find_int8(struct stored *s, struct quantization *q, const char *name, struct err *e)
 {
 	static const char end[] = ".weight";
 	size_t n = strlen(name), m = sizeof(end) - 1;
 	char base[512];
-	if (n < m || n - m >= sizeof(base) || strcmp(name + n - m, end) != 0)
+	if (n >= sizeof(base))
 		return 0;
-	snprintf(base, sizeof(base), "%.*s", (int)(n - m), name);
+	snprintf(base, sizeof(base), "%.*s", (int)(n > m && !strcmp(name + n - m, end) ? n - m : n), name);
 	const struct tensor *scb = companion(q, base, ".SCB"), *t = s->tensor;
 	const struct tensor *format = companion(q, base, ".weight_format");
 	uint8_t order = 0;
@@ -376,13 +377,15 @@ static int find_int8(struct stored *s, struct quantization *q, const char *name,
 		return 0;
 	if (format && format->bytes == 1 && read_tensor(q, format, &order, e) < 0)
 		return -1;
-	if (t->n_dims != 2 || strcmp(t->type_name, "I8") != 0 || order != 0)
+	if (t->n_dims < 2 || strcmp(t->type_name, "I8") != 0 || order != 0)
 		return bad(q, t, "is no matrix of 8-bit integers in rows", e);
-	if (elements(scb) != t->shape[0])
+	uint64_t cols = t->shape[t->n_dims - 1], rows = cols ? elements(t) / cols : 0;
+	if (!cols || cols > UINT32_MAX || elements(scb) != rows)
 		return bad(q, scb, "has not one number a row", e);
 	s->dtype = DTYPE_I8;
 	s->scale = scb;
-	s->scaling = (struct scaling){.group_rows = 1, .group_cols = (uint32_t)t->shape[1], .factor = 1.0f / 127};
+	s->grid_rows = rows;
+	s->scaling = (struct scaling){.group_rows = 1, .group_cols = (uint32_t)cols, .factor = 1.0f / 127};
 	return scale_kind(q, scb, &s->scaling.kind, e) < 0 ? -1 : 1;
 }
 
@@ -433,18 +436,20 @@ static int find_scaled(struct stored *s, struct quantization *q, const char *nam
 		return 0;
 	if (companion(q, name, "_zero_point"))
 		return bad(q, t, "has a zero point, which is not supported", e);
-	uint64_t rows = t->n_dims ? t->shape[t->n_dims - 1] ? elements(t) / t->shape[t->n_dims - 1] : 0 : 0;
-	uint64_t cols = t->n_dims ? t->shape[t->n_dims - 1] : 0, per = t->n_dims > 2 ? t->shape[t->n_dims - 2] : rows;
-	uint64_t have = elements(scale), stacks = per ? rows / per : 0;
-	if (!rows || !cols || cols > UINT32_MAX || per > UINT32_MAX || have % stacks)
+	uint64_t cols = t->n_dims ? t->shape[t->n_dims - 1] : 0, rows = cols ? elements(t) / cols : 0;
+	uint64_t have = elements(scale), per = t->n_dims > 2 ? t->shape[t->n_dims - 2] : rows;
+	uint64_t grid_rows = have > 1 ? per : rows, grids = grid_rows ? rows / grid_rows : 0;
+	if (!rows || cols > UINT32_MAX || rows > UINT32_MAX || !grids || have % grids)
 		return bad(q, scale, "does not fit its weight", e);
 	/* [rows / group, cols / group], the second missing or 1 when a row has one scale */
 	uint64_t across = scale->n_dims >= 2 && have > 1 ? scale->shape[scale->n_dims - 1] : 1;
-	uint64_t down = across ? have / stacks / across : 0;
-	uint64_t group_rows = group_of(per, down, q->block_rows), group_cols = group_of(cols, across, q->block_cols);
+	uint64_t down = across ? have / grids / across : 0;
+	uint64_t group_rows = group_of(grid_rows, down, q->block_rows);
+	uint64_t group_cols = group_of(cols, across, q->block_cols);
 	if (!group_rows || !group_cols)
 		return bad(q, scale, "does not fit its weight", e);
 	s->scale = scale;
+	s->grid_rows = grid_rows;
 	s->scaling = (struct scaling){.group_rows = (uint32_t)group_rows, .group_cols = (uint32_t)group_cols,
 		.factor = 1};
 	return scale_kind(q, scale, &s->scaling.kind, e) < 0 ? -1 : 1;
@@ -471,6 +476,7 @@ static int find_mxfp4(struct stored *s, struct quantization *q, const char *name
 	s->shape[n - 1] *= 32;
 	s->flipped = true;
 	s->scale = scale;
+	s->grid_rows = t->shape[n - 2];
 	s->scaling = (struct scaling){.kind = SCALE_E8M0, .group_rows = 1, .group_cols = 32, .factor = 1};
 	return 1;
 }
@@ -496,88 +502,4 @@ int stored_find(struct stored *out, struct quantization *q, const char *name, st
 	if (found == 0)
 		found = find_scaled(out, q, name, e);
 	return found < 0 ? -1 : 0;
-}
-
-/* --- weights ------------------------------------------------------------------------------------ */
-
-static uint64_t gcd(uint64_t a, uint64_t b)
-{
-	while (b) {
-		uint64_t r = a % b;
-		a = b;
-		b = r;
-	}
-	return a;
-}
-
-uint32_t weight_row_step(const struct weight *w)
-{
-	uint64_t step = 1;
-	if (w->has_scaling && w->scales_streamed)
-		step = w->scaling.flat ? w->scaling.flat / gcd(w->cols, w->scaling.flat) : w->scaling.group_rows;
-	return step < w->rows ? (uint32_t)step : w->rows;
-}
-
-/* Scales of a weight with `rows` rows. */
-static uint64_t scale_count(const struct scaling *s, uint64_t rows, uint64_t cols)
-{
-	if (s->flat)
-		return (rows * cols + s->flat - 1) / s->flat;
-	return (rows + s->group_rows - 1) / s->group_rows * ((cols + s->group_cols - 1) / s->group_cols);
-}
-
-struct extent weight_scales(const struct weight *w, uint64_t row0, uint64_t rows, uint64_t *first)
-{
-	*first = 0;
-	if (!w->has_scaling)
-		return (struct extent){0};
-	uint64_t each = scale_bytes(w->scaling.kind);
-	*first = scale_index(&w->scaling, row0, 0, w->cols);
-	uint64_t end = scale_index(&w->scaling, row0 + rows - 1, w->cols - 1, w->cols) + 1;
-	return (struct extent){.file = w->scale->file, .offset = w->scale_offset + *first * each,
-		.bytes = (end - *first) * each};
-}
-
-uint64_t weight_step_scale_bytes(const struct weight *w)
-{
-	uint64_t first, rows = weight_row_step(w);
-	return w->has_scaling && w->scales_streamed ? weight_scales(w, 0, rows, &first).bytes : 0;
-}
-
-int weight_from_stored(struct weight *w, const struct checkpoint *c, const struct stored *s,
-	uint64_t slice, struct err *e)
-{
-	const struct tensor *t = s->tensor;
-	const char *path = c->files[t->file].path;
-	w->tensor = t;
-	w->dtype = s->dtype;
-	if (s->dtype == DTYPE_UNKNOWN)
-		return err_set(e, ERR_UNSUPPORTED, "%s: tensor %s has type %s, which is not supported", path,
-			t->name, t->type_name);
-	const struct dtype_info *d = dtype_info(s->dtype);
-	if (w->cols % d->block)
-		return err_set(e, ERR_FORMAT, "%s: tensor %s has rows of %u elements, no multiple of %s's block",
-			path, t->name, w->cols, d->name);
-	w->row_bytes = dtype_bytes(s->dtype, w->cols);
-	w->offset = t->offset + slice * w->rows * w->row_bytes;
-	if (slice >= t->bytes || w->offset + w->rows * w->row_bytes > t->offset + t->bytes)
-		return err_set(e, ERR_FORMAT, "%s: tensor %s has no slice %llu of [%u, %u]", path, t->name,
-			(unsigned long long)slice, w->rows, w->cols);
-	if (!s->scale)
-		return 0;
-	uint64_t per = scale_count(&s->scaling, w->rows, w->cols), each = scale_bytes(s->scaling.kind);
-	if (s->scaling.flat && slice && (uint64_t)w->rows * w->cols % s->scaling.flat)
-		return err_set(e, ERR_UNSUPPORTED, "%s: tensor %s has blocks across its slices", path, t->name);
-	w->scaling = s->scaling;
-	w->has_scaling = true;
-	w->scale = s->scale;
-	w->nested = s->nested;
-	w->scale_offset = s->scale->offset + slice * per * each;
-	if (s->nested && slice)
-		return err_set(e, ERR_UNSUPPORTED, "%s: tensor %s is stacked and doubly quantized", path, t->name);
-	if ((slice + 1) * per * each > s->scale->bytes)
-		return err_set(e, ERR_FORMAT, "%s: tensor %s has too few scales", c->files[s->scale->file].path,
-			s->scale->name);
-	w->scales_streamed = role_is_streamed(w->role) && per * each > w->rows * w->row_bytes / 256;
-	return 0;
 }

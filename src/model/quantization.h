@@ -36,6 +36,7 @@ struct stored {
 	bool flipped; /* stored [.., out, in] where the plain tensor of this name is [.., in, out] */
 	const struct tensor *scale, *nested; /* NULL: none */
 	struct scaling scaling;
+	uint64_t grid_rows; /* of one grid of rectangles; a stacked tensor has one for each slice */
 };
 
 /* The weight `name` ("...q_proj.weight"), plain or quantized. 0 with out->tensor NULL when there is
@@ -51,9 +52,13 @@ uint64_t weight_step_scale_bytes(const struct weight *w); /* streamed scales of 
  * of the first. No bytes without scales of its own. */
 struct extent weight_scales(const struct weight *w, uint64_t row0, uint64_t rows, uint64_t *first);
 
-/* Fill dtype, scale, nested, scaling and offset of w, whose rows and cols are set, from slice number
- * `slice` of what is stored (0 of 1 for a weight of its own): rows x cols elements each. */
+/* Fill dtype, scale, nested, scaling and offset of w, whose role, rows and cols are set, from slice number
+ * `slice` of what is stored (0 of 1 for a weight of its own): rows x cols elements each. Blocks of scales
+ * that don't begin where the slice does are an error. */
 int weight_from_stored(struct weight *w, const struct checkpoint *c, const struct stored *s,
 	uint64_t slice, struct err *e);
+
+/* Floats of w->nested that belong to w, from w->nested_first on. */
+uint64_t weight_nested_count(const struct weight *w);
 
 #endif

@@ -144,9 +144,60 @@ static void extents_hold_every_scale(void **state)
 	}
 }
 
+/* Slices of one matrix, as latent attention's heads are, and of stacks: each finds its own scales. */
+static void slices_find_their_scales(void **state)
+{
+	(void)state;
+	static const struct {
+		uint64_t grid_rows, total_rows;
+		uint32_t group_rows, rows, flat, nested;
+		bool ok;
+	} cases[] = {{64, 64, 1, 8, 0, 0, true}, {64, 64, 16, 8, 0, 0, true}, {64, 64, 16, 32, 0, 0, true},
+		{64, 64, 64, 8, 0, 0, true}, {64, 64, 16, 24, 0, 0, false}, {8, 64, 3, 8, 0, 0, true},
+		{8, 64, 8, 8, 0, 0, true}, {0, 64, 0, 8, 64, 0, true}, {0, 64, 0, 8, 96, 0, false},
+		{0, 64, 0, 8, 64, 4, true}, {0, 64, 0, 8, 64, 3, false}};
+	const uint32_t cols = 32;
+	struct checkpoint_file file = {.path = (char *)(uintptr_t)"file"};
+	const struct checkpoint c = {.files = &file, .n_files = 1};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const struct tensor t = {.name = "t", .bytes = 64 * cols}, scale = {.name = "s", .bytes = 4 * 64 * cols};
+		const struct stored s = {.tensor = &t, .dtype = DTYPE_F8_E4M3, .scale = &scale,
+			.nested = cases[i].nested ? &scale : NULL, .grid_rows = cases[i].grid_rows,
+			.scaling = {.flat = cases[i].flat, .group_rows = cases[i].group_rows, .group_cols = 16,
+				.nested_group = cases[i].nested}};
+		const uint64_t n = cases[i].total_rows / cases[i].rows;
+		bool ok = true;
+		for (uint64_t k = 0; k < n; k++) {
+			struct err e = ERR_INIT;
+			struct weight w = {.role = ROLE_UP, .rows = cases[i].rows, .cols = cols};
+			if (weight_from_stored(&w, &c, &s, k, &e) < 0) {
+				assert_non_null(strstr(e.msg, "across"));
+				ok = false;
+				continue;
+			}
+			for (uint64_t r = 0; r < w.rows; r++)
+				for (uint64_t col = 0; col < cols; col++) {
+					uint64_t row = k * w.rows + r, grid = s.grid_rows ? row / s.grid_rows : 0;
+					uint64_t per_grid = s.grid_rows ? (s.grid_rows + s.scaling.group_rows - 1) /
+								s.scaling.group_rows * 2 : 0;
+					uint64_t want = s.scaling.flat ? (row * cols + col) / s.scaling.flat
+								       : grid * per_grid + row % s.grid_rows /
+									s.scaling.group_rows * 2 + col / 16;
+					uint64_t index = scale_index(&w.scaling, r, col, cols);
+					assert_int_equal(w.scale_offset / 4 + index, want);
+					if (s.nested)
+						assert_int_equal(w.nested_first + index / w.scaling.nested_group,
+							want / s.scaling.nested_group);
+				}
+		}
+		assert_int_equal(ok, cases[i].ok);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(slices_find_their_scales),
 		cmocka_unit_test(mxfp4_is_read),
 		cmocka_unit_test(extents_hold_every_scale),
 	};
