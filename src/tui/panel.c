@@ -1,0 +1,63 @@
+#include "tui/panel.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tui/panel_private.h"
+
+void panel_open(struct panel *p, enum panel_kind kind)
+{
+	enum panel_kind old = p->kind;
+	p->kind = old == kind ? PANEL_NONE : kind;
+	p->top = 0;
+	p->frozen = false;
+}
+
+void panel_clear(struct panel *p)
+{
+	trace_log_clear(&p->log);
+	free(p->stats);
+	free(p->order);
+	*p = (struct panel){0};
+}
+
+void panel_line(struct grid *g, struct rect r, int row, style_t st, const char *s)
+{
+	if (row >= 0 && row < r.h)
+		grid_puts(g, r.x, r.y + row, r.w, st, s);
+}
+
+void panel_draw(struct panel *p, struct grid *g, struct rect r, struct session *s, const struct session_view *v)
+{
+	struct trace *t = s ? session_trace(s) : NULL;
+	if (r.w < 1 || r.h < 1)
+		return;
+	if (p->kind == PANEL_GAUGES)
+		panel_gauges_draw(p, g, r, v);
+	else if (!t || v->trace.passes == 0)
+		panel_line(g, r, 0, ST_DIM, "nothing measured yet: the first answer will fill this");
+	else if (p->kind == PANEL_LAYERS)
+		panel_layers_draw(p, g, r, t, v);
+	else if (p->kind == PANEL_TIMELINE)
+		panel_timeline_draw(p, g, r, t, v);
+}
+
+bool panel_key(struct panel *p, int key)
+{
+	if (p->kind == PANEL_NONE)
+		return false;
+	if (key == 'q') {
+		p->kind = PANEL_NONE;
+		return true;
+	}
+	return p->kind == PANEL_LAYERS	   ? panel_layers_key(p, key)
+	       : p->kind == PANEL_TIMELINE ? panel_timeline_key(p, key)
+					   : false;
+}
+
+const char *panel_keys(const struct panel *p)
+{
+	static const char *const keys[PANELS] = {"", "left right sort  r reverse  up down scroll  q close",
+		"+ - zoom  left right scroll  up down older newer  End follow  q close", "q close"};
+	return keys[p->kind];
+}
