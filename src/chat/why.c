@@ -73,8 +73,7 @@ static void take_rate(struct why *w, const struct stream_view *sv)
 	w->rate_busy = sv->busy_ns;
 }
 
-static void predict(struct why *w, const struct model *m, const struct plan *p, const struct trace_view *t,
-	double token_s)
+static void predict(struct why *w, const struct model *m, const struct plan *p, const struct trace_view *t)
 {
 	const struct trace_pass *d = &t->decode;
 	double n = (double)t->n_decode, busy = (double)d->read_busy / 1e9;
@@ -87,22 +86,22 @@ static void predict(struct why *w, const struct model *m, const struct plan *p, 
 	if (w->now.token_s <= 0)
 		return;
 	uint64_t most = plan_free_ram() + plan_process_ram();
-	size_t n_options = predict_budgets(w->help, WHY_HELP, p, m, &r, most - most / 10);
-	/* The model says by how much; what it is now was measured. */
-	double scale = token_s / w->now.token_s;
-	for (size_t i = n_options; i-- > 0;) {
-		struct predict_option o = w->help[i];
-		o.token_s *= scale;
-		if (o.token_s > token_s * WORTH)
-			n_options = i;
-		else
-			w->help[i] = o;
-	}
+	struct predict_option options[WHY_HELP];
+	size_t n_options = predict_budgets(options, WHY_HELP, p, m, &r, most - most / 10);
+	for (size_t i = 0; i < n_options; i++) /* the largest budget, which helps most, first */
+		w->help[n_options - 1 - i] = options[i];
 	w->n_help = n_options;
-	for (size_t i = 0; i < w->n_help / 2; i++) { /* the largest budget, which helps most, first */
+}
+
+/* The model says by how much; what it is now was measured. */
+static void tell_help(const struct why *w, struct why_view *out)
+{
+	out->n_help = 0;
+	for (size_t i = 0; i < w->n_help && out->token_s > 0; i++) {
 		struct predict_option o = w->help[i];
-		w->help[i] = w->help[w->n_help - 1 - i];
-		w->help[w->n_help - 1 - i] = o;
+		o.token_s *= out->token_s / w->now.token_s;
+		if (o.token_s < out->token_s * WORTH)
+			out->help[out->n_help++] = o;
 	}
 }
 
@@ -135,13 +134,12 @@ void why_fill(struct why *w, struct chat *c, const struct trace_view *t, struct 
 	if (t->n_decode >= 2 && t->passes != w->predict_passes && now - w->predict_time > PREDICT_NS) {
 		w->predict_time = now;
 		w->predict_passes = t->passes;
-		predict(w, chat_model(c), out->plan, t, out->token_s);
+		predict(w, chat_model(c), out->plan, t);
 	}
 	out->now = w->now;
 	if (w->now.compute_s >= 0 && out->disk_limit > 0) { /* at best: the disk at its limit */
 		out->now.disk_s = (double)out->plan->streamed_bytes / out->disk_limit;
 		out->now.floor_s = out->now.disk_s > w->now.compute_s ? out->now.disk_s : w->now.compute_s;
 	}
-	memcpy(out->help, w->help, sizeof(w->help));
-	out->n_help = w->n_help;
+	tell_help(w, out);
 }

@@ -24,6 +24,8 @@ static const struct screen_command screen_commands[] = {
 	{"/delete", "[NAME]", "delete a saved session", cmd_delete},
 	{"/save", "FILE", "write the conversation (Markdown; JSON or HTML by its name)", cmd_save},
 	{"/export", "FILE", "the same as /save", cmd_save},
+	{"/trace", "FILE", "write the last passes as a Chrome trace (Perfetto shows it)", cmd_trace},
+	{"/plot", "FILE", "write a picture (SVG) of the last pass: each layer's time by cause", cmd_plot},
 	{"/theme", "[NAME]", "change the colours; without a name: look at each", cmd_theme},
 	{"/glyphs", "ascii|unicode", "the characters that meters are drawn with", cmd_glyphs},
 	{"/fold", "", "fold or unfold the reasoning (Alt-T)", cmd_fold},

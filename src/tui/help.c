@@ -16,6 +16,7 @@ static const char *const keys[][2] = {
 	{"Home, End", "top and end of the conversation, on an empty line; else Ctrl-Home, Ctrl-End"},
 	{"Ctrl-S", "search the conversation: Enter older, Tab newer, Esc leaves"},
 	{"Alt-T", "fold or unfold the reasoning"},
+	{"F2, F3, F4", "why it is slow: the layers, a timeline, all gauges; the same key or Esc closes"},
 	{"F5, F6", "copy the last answer, the last code block; or click on \"/copy N\""},
 	{"F10", "the mouse selects text, or scrolls again"},
 	{"Ctrl-L", "draw the screen anew"},

@@ -204,6 +204,7 @@ static void clear(struct ui *u)
 	keys_clear(&u->keys);
 	convview_clear(&u->conv);
 	popup_clear(&u->popup);
+	panel_clear(&u->panel);
 	rows_clear(&u->help);
 	buf_clear(&u->after);
 	buf_clear(&u->query);

@@ -6,6 +6,7 @@
 #include "tui/convview.h"
 #include "tui/grid.h"
 #include "tui/keys.h"
+#include "tui/panel.h"
 #include "tui/popup.h"
 #include "tui/theme.h"
 #include "tui/tui.h"
@@ -24,6 +25,7 @@ struct ui {
 	struct theme *theme;
 	char theme_before[64]; /* while themes are looked at: the one to go back to */
 	struct popup popup;
+	struct panel panel;    /* F2 F3 F4 */
 	int word_start;	       /* of the word being completed */
 	struct buf after;      /* bytes for the terminal between this frame and the next */
 	struct buf query;      /* MODE_FIND */
@@ -70,6 +72,8 @@ void cmd_open(struct ui *u, const char *args);
 void cmd_delete(struct ui *u, const char *args);
 void cmd_edit(struct ui *u, const char *args);
 void cmd_save(struct ui *u, const char *args);
+void cmd_trace(struct ui *u, const char *args);
+void cmd_plot(struct ui *u, const char *args);
 
 /* --- modes --- */
 
@@ -79,6 +83,7 @@ void find_draw(struct ui *u, int y, int *cx);
 void help_enter(struct ui *u);
 bool help_key(struct ui *u, enum key k, const char *s, size_t len);
 void help_draw(struct ui *u, struct rect r);
+bool panel_ui_key(struct ui *u, enum key k, const char *s, size_t len);
 void ui_external_editor(struct ui *u);
 
 #endif

@@ -27,8 +27,8 @@ static void draw_queue(struct ui *u, int y, int cx, int cy)
 /* The last line: a word about the last key, or which keys there are; the settings at its right. */
 static void draw_status(struct ui *u, int y)
 {
-	static const char *const keys[][2] = {{"^C", "stop"}, {"F1", "help"}, {"^G", "$EDITOR"},
-		{"^S", "find"}, {"/theme", ""}};
+	static const char *const keys[][2] = {{"^C", "stop"}, {"F1", "help"}, {"F2", "layers"},
+		{"F3", "timeline"}, {"F4", "gauges"}, {"^G", "$EDITOR"}, {"^S", "find"}, {"/theme", ""}};
 	struct grid *g = &u->grid;
 	char s[192];
 	int right = snprintf(s, sizeof(s), "%s%s%s", u->status, u->saved ? g->glyphs->saved : "",
@@ -42,6 +42,10 @@ static void draw_status(struct ui *u, int y)
 		grid_puts(g, g->w - w, y, w, ST_DIM, s);
 	else
 		w = 0;
+	if (u->panel.kind != PANEL_NONE && u->mode == MODE_LINE) {
+		grid_puts(g, 0, y, g->w - w - 1, ST_DIM, panel_keys(&u->panel));
+		return;
+	}
 	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
 		int need = (int)(strlen(keys[i][0]) + strlen(keys[i][1])) + 3;
 		if (x + need > g->w - w)
@@ -63,6 +67,8 @@ void ui_draw(struct ui *u)
 	u->conv_rect = (struct rect){0, l.conv, w, l.conv_rows};
 	if (u->mode == MODE_HELP)
 		help_draw(u, u->conv_rect);
+	else if (u->panel.kind != PANEL_NONE)
+		panel_draw(&u->panel, g, u->conv_rect, u->s, &u->view);
 	else if (l.conv_rows > 0)
 		convview_draw(&u->conv, g, u->conv_rect);
 	meters_draw(g, &l, &u->view);

@@ -164,6 +164,8 @@ void ui_key(struct ui *u, enum key k, const char *s, size_t len)
 		return;
 	if (u->mode == MODE_FIND && find_key(u, k, s, len))
 		return;
+	if (u->mode == MODE_LINE && panel_ui_key(u, k, s, len))
+		return;
 	if (!scroll_key(u, k) && !function_key(u, k))
 		line_key(u, k, s, len);
 }
