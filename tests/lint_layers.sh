@@ -74,4 +74,10 @@ check "only tui/ includes curses" "$(
 	grep -nE '^#[ 	]*include[ 	]*<(ncursesw?/)?n?curses\.h>' "${sources[@]}" | grep -v '^src/tui/'
 )"
 
+# The linker takes the first of two members of an archive that define a name, without a word.
+check "no name is defined twice" "$(
+	[ ! -f "$builddir/libairlchat.a" ] || nm -g --defined-only "$builddir/libairlchat.a" 2>/dev/null |
+		awk '$2 ~ /^[TDBR]$/ { print $3 }' | sort | uniq -d
+)"
+
 echo "1..$tests"

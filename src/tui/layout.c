@@ -31,7 +31,7 @@ static bool wanted(const struct part *p, int w, bool vram)
 				  (p->need == VRAM && wide && vram));
 }
 
-struct layout layout_make(int w, int h, int input_lines, bool vram)
+struct layout screen_layout(int w, int h, int input_lines, bool vram)
 {
 	static const size_t order[] = {offsetof(struct layout, verdict), offsetof(struct layout, help),
 		offsetof(struct layout, token), offsetof(struct layout, legend), offsetof(struct layout, cost),

@@ -19,6 +19,6 @@ struct layout {
 };
 
 /* vram: the device has memory of its own. */
-struct layout layout_make(int w, int h, int input_lines, bool vram);
+struct layout screen_layout(int w, int h, int input_lines, bool vram);
 
 #endif

@@ -63,7 +63,7 @@ void ui_draw(struct ui *u)
 	if (w < 1 || h < 1 || grid_resize(g, w, h))
 		return;
 	bool vram = u->view.why.plan && u->view.why.plan->vram_bytes;
-	struct layout l = layout_make(w, h, input_rows(w), vram);
+	struct layout l = screen_layout(w, h, input_rows(w), vram);
 	u->conv_rect = (struct rect){0, l.conv, w, l.conv_rows};
 	if (u->mode == MODE_HELP)
 		help_draw(u, u->conv_rect);

@@ -18,7 +18,7 @@ static void layout_fits_every_size(void **state)
 	for (int h = 1; h <= 100; h++)
 		for (int w = 1; w <= 300; w++)
 			for (int more = 0; more < 6; more++) {
-				struct layout l = layout_make(w, h, more < 3 ? more : 3 * more, more & 1);
+				struct layout l = screen_layout(w, h, more < 3 ? more : 3 * more, more & 1);
 				const int rows[] = {l.title, l.verdict, l.help, l.token, l.legend, l.cost, l.where,
 					l.run, l.run_legend, l.gauges, l.vram, l.ram, l.disk, l.rule, l.hints};
 				char owned[100] = {0};
@@ -43,20 +43,20 @@ static void layout_shrinks_in_order(void **state)
 	(void)state;
 	int legend = 0, where = 0, cost = 0, disk = 0;
 	for (int h = 60; h >= 1; h--) {
-		struct layout l = layout_make(100, h, 1, false);
+		struct layout l = screen_layout(100, h, 1, false);
 		assert_true(l.where < 0 || l.legend >= 0);
 		assert_true(l.legend < 0 || l.cost >= 0);
 		assert_true(l.cost < 0 || l.disk >= 0);
 		where += l.where >= 0, legend += l.legend >= 0, cost += l.cost >= 0, disk += l.disk >= 0;
 	}
 	assert_true(where > 0 && where < legend && legend < cost && cost < disk);
-	struct layout l = layout_make(80, 24, 1, false);
+	struct layout l = screen_layout(80, 24, 1, false);
 	assert_true(l.where >= 0 && l.help >= 0 && l.conv_rows >= 7);
-	l = layout_make(60, 20, 1, false);
+	l = screen_layout(60, 20, 1, false);
 	assert_true(l.cost >= 0 && l.gauges >= 0 && l.disk < 0 && l.where < 0 && l.conv_rows >= 7);
-	l = layout_make(40, 8, 1, false);
+	l = screen_layout(40, 8, 1, false);
 	assert_true(l.verdict >= 0 && l.token >= 0 && l.conv_rows >= 2);
-	assert_true(layout_make(100, 30, 1, true).vram >= 0);
+	assert_true(screen_layout(100, 30, 1, true).vram >= 0);
 }
 
 static void shares_sum_to_width(void **state)
@@ -78,7 +78,7 @@ static void unknown_is_not_zero(void **state)
 	struct grid g = {0};
 	struct buf b = BUF_INIT;
 	char s[512];
-	struct layout l = layout_make(80, 24, 1, false);
+	struct layout l = screen_layout(80, 24, 1, false);
 	verdict_text(&v, &glyphs_unicode, 40, &b);
 	assert_string_equal(buf_str(&b), "nothing measured yet");
 	assert_int_equal(grid_resize(&g, 80, 24), 0);
