@@ -160,6 +160,8 @@ struct backend_ops {
 	void (*scale)(struct backend *b, float *y, float scale, size_t elements);
 	/* y = cap * tanh(y / cap) */
 	void (*softcap)(struct backend *b, float *y, float cap, size_t elements);
+	/* y[i][j] *= v[j], [n, d] with distance ld */
+	void (*mul)(struct backend *b, float *y, const float *v, uint32_t n, uint32_t d, size_t ld);
 	/* y = min(max(y, -limit), limit); NaN stays NaN */
 	void (*clamp)(struct backend *b, float *y, float limit, size_t elements);
 };

@@ -155,6 +155,9 @@ int engine_eval(struct engine *en, const uint32_t *ids, size_t n, const struct e
 	bool all_rows = p && p->row;
 	if (n == 0 || n > plan->ctx)
 		return err_set(e, ERR_LIMIT, "%zu tokens do not fit in the context of %u", n, plan->ctx);
+	if (en->c.model->max_positions && n > en->c.model->max_positions)
+		return err_set(e, ERR_LIMIT, "this model is computed rightly up to %u tokens only; there are %zu",
+			en->c.model->max_positions, n);
 	size_t same = 0;
 	while (same < en->n_ids && same + 1 < n && en->ids[same] == ids[same])
 		same++;

@@ -223,6 +223,8 @@ static int head(struct engine *en, const struct pass *p, struct err *e)
 	}
 	if (forward_matmul(en, m->n_layers, ROLE_HEAD, logits, m->vocab, x, m->embed_dim, n, e) < 0)
 		return -1;
+	if (en->head_scale)
+		b->ops->mul(b, logits, en->head_scale, n, m->vocab, m->vocab);
 	if (m->logit_scale != 1)
 		b->ops->scale(b, logits, m->logit_scale, (size_t)n * m->vocab);
 	if (m->logit_softcap > 0)

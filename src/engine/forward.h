@@ -50,6 +50,7 @@ struct engine {
 	float *inv_freq[2];	    /* host [rot / 2] of each set, for sequences like those of rope_len */
 	uint32_t rope_len;	    /* tokens of the sequence that the frequencies are for */
 	uint32_t cells_len;	    /* the same for the cells that are stored; 0: they differ */
+	float *head_scale;		    /* device [vocab], or NULL: the head's rows have length 1 then */
 	float *slopes;		    /* device [heads] for ALiBi, or NULL; in small_block */
 	uint32_t *ids;	 /* [ctx] committed tokens; token i lies in cell s.cells[i] */
 	size_t n_ids;

@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "engine/scales.h"
 
+#define HEAD_PIECE ((size_t)1 << 20)
+
 static bool is_small(const struct weight *w)
 {
 	return !role_is_streamed(w->role) && !role_is_gathered(w->role);
@@ -100,12 +102,48 @@ static int load_slopes(struct engine *en, float *dst, struct err *e)
 	return rc;
 }
 
+/* One over the length of each row of the head, as F.normalize has it: the head is read once for this. */
+static int load_head_scale(struct engine *en, float *dst, struct err *e)
+{
+	const struct model *m = en->c.model;
+	const struct weight *w = model_weight(m, m->n_layers, ROLE_HEAD);
+	if (w->has_scaling)
+		return err_set(e, ERR_UNSUPPORTED, "a normalized head with scales of its own is not supported");
+	uint32_t step = w->row_bytes < HEAD_PIECE ? (uint32_t)(HEAD_PIECE / w->row_bytes) : 1;
+	float *row = mem_array(w->cols, sizeof(*row)), *f = mem_array(w->rows, sizeof(*f));
+	char *raw = mem_array(step, w->row_bytes);
+	int rc = row && f && raw ? 0 : err_nomem(e);
+	for (uint32_t r0 = 0; rc == 0 && r0 < w->rows; r0 += step) {
+		uint32_t n = w->rows - r0 < step ? w->rows - r0 : step;
+		rc = stream_read(en->stream, w->tensor->file, w->offset + r0 * w->row_bytes, n * w->row_bytes, raw, e);
+		for (uint32_t r = 0; rc == 0 && r < n; r++) {
+			double sum = 0;
+			dtype_info(w->dtype)->decode(raw + r * w->row_bytes, row, w->cols);
+			for (uint32_t j = 0; j < w->cols; j++)
+				sum += (double)row[j] * (double)row[j];
+			f[r0 + r] = (float)(1 / fmax(sqrt(sum), 1e-12));
+		}
+	}
+	if (rc == 0)
+		rc = to_device(en, dst, f, w->rows, e);
+	en->head_scale = dst;
+	free(row);
+	free(f);
+	free(raw);
+	return rc;
+}
+
+static uint64_t floats(uint64_t n)
+{
+	return mem_align_up(n * sizeof(float), 64);
+}
+
 uint64_t small_bytes(const struct model *m)
 {
-	uint64_t sum = m->alibi > 0 ? mem_align_up(m->heads * sizeof(float), 64) : 0;
+	uint64_t sum = (m->alibi > 0 ? floats(m->heads) : 0) + (m->norm_head_rows ? floats(m->vocab) : 0);
 	for (size_t i = 0; i < m->n_weights; i++)
 		if (is_small(&m->weights[i]))
-			sum += mem_align_up(m->weights[i].cols * sizeof(float), 64);
+			sum += floats(m->weights[i].cols);
 	return sum;
 }
 
@@ -126,7 +164,12 @@ int small_load(struct engine *en, struct err *e)
 	if (m->alibi > 0) {
 		if (load_slopes(en, (float *)(void *)at, e) < 0)
 			return -1;
-		at += mem_align_up(m->heads * sizeof(float), 64);
+		at += floats(m->heads);
+	}
+	if (m->norm_head_rows) {
+		if (load_head_scale(en, (float *)(void *)at, e) < 0)
+			return -1;
+		at += floats(m->vocab);
 	}
 	for (size_t i = 0; i < m->n_weights; i++) {
 		const struct weight *w = &m->weights[i];
@@ -135,7 +178,7 @@ int small_load(struct engine *en, struct err *e)
 		en->small[i] = (float *)(void *)at;
 		if (load_vector(en, w, en->small[i], e) < 0)
 			return -1;
-		at += mem_align_up(w->cols * sizeof(float), 64);
+		at += floats(w->cols);
 	}
 	return 0;
 }

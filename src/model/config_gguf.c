@@ -105,9 +105,10 @@ static void read_dimensions(struct gguf_config *c, struct model *m)
 	m->vocab = embed && embed->n_dims == 2 && embed->shape[0] < 1000000000
 			   ? (uint32_t)embed->shape[0]
 			   : gguf_count(c, "vocab_size", tokens ? (uint32_t)tokens->count : 0);
+	/* files of one family or another have the key of the other norm */
 	bool layer_norm = m->arch->flags & (ARCH_LAYER_NORM | ARCH_BARE_NORM);
-	m->norm_eps = (float)gguf_number(c,
-		layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 1e-5);
+	const char *eps[] = {"attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"};
+	m->norm_eps = (float)gguf_number(c, eps[layer_norm], gguf_number(c, eps[!layer_norm], 1e-5));
 	m->act = m->arch->defaults.act;
 }
 

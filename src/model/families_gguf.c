@@ -111,7 +111,9 @@ void gguf_minicpm(struct gguf_config *c, struct model *m)
 {
 	m->embed_scale = (float)gguf_number(c, "embedding_scale", 12);
 	m->residual_scale = (float)gguf_number(c, "residual_scale", 1.4 / sqrt(m->n_layers));
-	m->logit_scale = (float)gguf_number(c, "logit_scale", 256.0 / m->hidden);
+	m->logit_scale = 256.0f / (float)m->hidden; /* what older files mean by silence */
+	if (gguf_has(c, "logit_scale"))
+		divide(c, &m->logit_scale, "logit_scale");
 }
 
 void gguf_smollm3(struct gguf_config *c, struct model *m)
@@ -151,6 +153,7 @@ void gguf_cohere2(struct gguf_config *c, struct model *m)
 void gguf_baichuan(struct gguf_config *c, struct model *m)
 {
 	(void)c;
+	m->norm_head_rows = m->vocab == 125696; /* the second generation; harmless where it is done already */
 	if (m->n_layers != 40)
 		return;
 	m->alibi = 1;

@@ -26,7 +26,8 @@ enum task_kind {
 	TASK_ADD,
 	TASK_SCALE,
 	TASK_SOFTCAP,
-	TASK_CLAMP
+	TASK_CLAMP,
+	TASK_MUL
 };
 
 struct task {
@@ -132,6 +133,9 @@ static void run_task(struct backend *c, const struct task *t)
 		break;
 	case TASK_SOFTCAP:
 		c->ops->softcap(c, t->to, t->value, t->size);
+		break;
+	case TASK_MUL:
+		c->ops->mul(c, t->to, t->from, t->n, t->d, t->ld);
 		break;
 	case TASK_CLAMP:
 		c->ops->clamp(c, t->to, t->value, t->size);
@@ -387,6 +391,12 @@ static void delay_clamp(struct backend *b, float *y, float limit, size_t element
 		(struct task){.kind = TASK_CLAMP, .to = y, .value = limit, .size = elements});
 }
 
+static void delay_mul(struct backend *b, float *y, const float *v, uint32_t n, uint32_t d, size_t ld)
+{
+	push(b, QUEUE_COMPUTE,
+		(struct task){.kind = TASK_MUL, .to = y, .from = v, .n = n, .d = d, .ld = ld});
+}
+
 /* --- open and close ------------------------------------------------------------------ */
 
 static void stop_queues(struct delay *d, int count)
@@ -444,6 +454,7 @@ static const struct backend_ops delay_ops = {
 	.scale = delay_scale,
 	.softcap = delay_softcap,
 	.clamp = delay_clamp,
+	.mul = delay_mul,
 };
 
 int delay_backend_open(struct backend **out, const char *ops, int threads, uint64_t seed,

@@ -322,6 +322,14 @@ static void cpu_clamp(struct backend *b, float *y, float limit, size_t elements)
 		y[i] = y[i] > limit ? limit : y[i] < -limit ? -limit : y[i];
 }
 
+static void cpu_mul(struct backend *b, float *y, const float *v, uint32_t n, uint32_t d, size_t ld)
+{
+	(void)b;
+	for (uint32_t i = 0; i < n; i++)
+		for (uint32_t j = 0; j < d; j++)
+			y[i * ld + j] *= v[j];
+}
+
 /* --- open and close ---------------------------------------------------------- */
 
 static void cpu_close(struct backend *b)
@@ -358,6 +366,7 @@ static const struct backend_ops cpu_ops = {
 	.scale = cpu_scale,
 	.softcap = cpu_softcap,
 	.clamp = cpu_clamp,
+	.mul = cpu_mul,
 };
 
 static const struct cpu_kernels *kernels_of(const char *name)
