@@ -1,5 +1,5 @@
 """Small random models of many families against transformers' logits: every kernel class, every way to cut
-the work. tests/models/make_models.py wrote them (the llama-* ones: the same idea, older)."""
+the work. tests/models/make_models.py and make_remote.py wrote them (the llama-* ones: the same idea, older)."""
 import json, os, sys
 
 sys.path.insert(0, os.path.dirname(__file__))
@@ -40,13 +40,22 @@ def greedy_agrees(gold, rows, s):
     return True
 
 
-def main():
+def models():
+    """(name, path, golden file): Hugging Face folders, and GGUF files that llama.cpp's converter wrote."""
     root = os.path.join(SRC, "tests", "models")
     for name in sorted(os.listdir(root)):
-        model = os.path.join(root, name)
-        if not os.path.isdir(model) or not os.path.exists(os.path.join(model, "golden.json")):
-            continue
-        with open(os.path.join(model, "golden.json"), encoding="utf-8") as f:
+        if os.path.exists(os.path.join(root, name, "golden.json")):
+            yield name, os.path.join(root, name), os.path.join(root, name, "golden.json")
+    for name in sorted(os.listdir(os.path.join(root, "gguf"))):
+        if name.endswith(".gguf"):
+            path = os.path.join(root, "gguf", name)
+            own, folder = path[:-5] + ".json", os.path.join(root, name[:-5], "golden.json")
+            yield name, path, own if os.path.exists(own) else folder
+
+
+def main():
+    for name, model, golden in models():
+        with open(golden, encoding="utf-8") as f:
             gold = json.load(f)
         s = deviation(gold["logits"])
         for kind in ("ref", "auto"):
