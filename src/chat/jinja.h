@@ -1,4 +1,4 @@
-/* The inside of the template engine: tokens, syntax tree, values. Private to chat/. */
+/* The inside of the template engine: memory, failure, values. Private to chat/. */
 #ifndef AIRLCHAT_CHAT_JINJA_H
 #define AIRLCHAT_CHAT_JINJA_H
 
@@ -26,20 +26,24 @@ struct jinja {
 	int depth;
 };
 
+#define JINJA_STEPS 20000000u /* of one rendering */
+
 void *jinja_alloc(struct jinja *j, size_t bytes); /* zeroed; never NULL */
 _Noreturn void jinja_fail(struct jinja *j, enum err_code code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+void jinja_work(struct jinja *j, uint64_t steps); /* counts, and fails when it was too much */
 void arena_clear(struct arena *a);
 
-/* --- values --- */
+/* --- values, as Python has them --- */
 
-enum vtype { V_UNDEFINED, V_NONE, V_BOOL, V_INT, V_FLOAT, V_STR, V_LIST, V_TUPLE, V_DICT, V_NAMESPACE,
-	V_MACRO, V_FUNCTION, V_METHOD, V_LOOP };
+enum vtype { V_UNDEFINED, V_NONE, V_BOOL, V_INT, V_BIG, V_FLOAT, V_STR, V_LIST, V_TUPLE, V_GENERATOR, V_VIEW,
+	V_RANGE, V_DICT, V_NAMESPACE, V_MACRO, V_FUNCTION, V_METHOD, V_LOOP, V_CYCLER, V_JOINER };
 
 struct str { /* bytes and their origins, side by side */
 	const char *p;
 	const uint8_t *m;
 	size_t len;
+	bool safe; /* a Markup: what is joined with it gets escaped */
 };
 
 struct value {
@@ -48,8 +52,10 @@ struct value {
 		bool b;
 		int64_t i;
 		double f;
+		const char *name;  /* V_UNDEFINED: of what, or NULL */
+		const struct big *big;
 		struct str s;
-		struct list *list;
+		struct list *list; /* V_LIST to V_RANGE; V_CYCLER, V_JOINER: what they give */
 		struct dict *dict; /* dict, namespace */
 		struct macro *macro;
 		int function;	   /* enum global_function */
@@ -61,6 +67,9 @@ struct value {
 struct list {
 	struct value *p;
 	size_t n, cap;
+	size_t taken;	  /* of a generator: gone; of a cycler: position; of a joiner: used */
+	bool broken;	  /* a generator that fails when it is used: it is over no sequence */
+	const char *what; /* how Python prints it: "dict_items", "range(0, 3)"; a group of groupby: "group" */
 };
 
 struct pair {
@@ -77,16 +86,17 @@ struct method { /* obj.name, waiting for its call */
 	const char *name;
 };
 
-enum global_function { FN_RAISE, FN_NAMESPACE, FN_RANGE, FN_STRFTIME, FN_DICT };
+enum global_function { FN_RAISE, FN_NAMESPACE, FN_RANGE, FN_STRFTIME, FN_DICT, FN_CYCLER, FN_JOINER, FN_LIPSUM };
 
 struct value v_none(void);
 struct value v_bool(bool b);
 struct value v_int(int64_t i);
 struct value v_float(double f);
-struct value v_undefined(void);
+struct value v_undefined(const char *name);
 struct value v_literal(struct jinja *j, const char *s); /* template text */
 struct value v_bytes(struct jinja *j, const char *p, size_t len, bool user); /* copied */
-struct value v_list(struct jinja *j, enum vtype list_or_tuple);
+struct value v_of(struct str s);
+struct value v_list(struct jinja *j, enum vtype type);
 struct value v_dict(struct jinja *j);
 void list_add(struct jinja *j, struct value *l, struct value x);
 void dict_set(struct jinja *j, struct dict *d, struct value key, struct value x);
@@ -95,17 +105,32 @@ struct value *dict_get_str(const struct dict *d, const char *key);
 
 bool v_truth(const struct value *v);
 bool v_equal(const struct value *a, const struct value *b);
-int v_compare(struct jinja *j, const struct value *a, const struct value *b);
+int v_compare(struct jinja *j, const struct value *a, const struct value *b); /* NaN: 2 */
 bool v_contains(struct jinja *j, const struct value *in, const struct value *x);
-struct value v_str(struct jinja *j, const struct value *v); /* str(v); a string is itself */
-struct value v_iter(struct jinja *j, const struct value *v); /* a list of what it yields */
+struct value v_iter(struct jinja *j, const struct value *v); /* a list of what it yields; uses up generators */
 size_t v_length(struct jinja *j, const struct value *v);
+bool v_hashable(const struct value *v);
 bool is_number(const struct value *v);
+bool is_int(const struct value *v); /* bool, int of any size */
+bool is_sequence(const struct value *v); /* list, tuple, range: has items by number */
+bool is_iterable(const struct value *v);
 double to_double(const struct value *v);
+int64_t to_int(struct jinja *j, const struct value *v, const char *what); /* fails unless an int that fits */
 const char *v_type_name(const struct value *v);
 bool str_is(const struct value *v, const char *s);
+char *v_name(struct jinja *j, const struct value *v); /* a string as a terminated name */
 
-/* Growing strings with origins. */
+/* --- numbers of any size --- */
+
+struct value number_parse(struct jinja *j, const char *digits, size_t len, int base); /* an int */
+struct value number_op(struct jinja *j, int op, const struct value *a, const struct value *b); /* T_ADD ... */
+int number_compare(const struct value *a, const struct value *b); /* -1, 0, 1; 2: a NaN */
+const char *number_text(struct jinja *j, const struct value *v); /* an int, in decimal */
+double big_to_double(const struct big *b);
+struct value number_from_double(struct jinja *j, double whole);
+
+/* --- strings with origins --- */
+
 struct sbuf {
 	char *p;
 	uint8_t *m;
@@ -114,71 +139,13 @@ struct sbuf {
 void sbuf_add(struct jinja *j, struct sbuf *b, const char *p, const uint8_t *m, size_t len, bool user);
 void sbuf_str(struct jinja *j, struct sbuf *b, struct str s);
 void sbuf_puts(struct jinja *j, struct sbuf *b, const char *s);
+void sbuf_fill(struct jinja *j, struct sbuf *b, const char *c, size_t n); /* n times */
+void sbuf_escaped(struct jinja *j, struct sbuf *b, struct str s); /* HTML, unless it is safe */
 struct value sbuf_value(struct jinja *j, struct sbuf *b);
 
-/* --- syntax tree --- */
-
-enum node_kind {
-	N_CONST, N_NAME, N_LIST, N_TUPLE, N_DICT, N_ATTR, N_ITEM, N_SLICE, N_CALL, N_FILTER, N_TEST, N_NOT,
-	N_NEG, N_POS, N_BINARY, N_COMPARE, N_AND, N_OR, N_TERNARY, N_KEYWORD,
-	N_TEXT, N_PRINT, N_IF, N_FOR, N_SET, N_SET_BLOCK, N_MACRO, N_CALL_BLOCK, N_FILTER_BLOCK, N_BLOCK,
-	N_BREAK, N_CONTINUE
-};
-
-struct node {
-	enum node_kind kind;
-	int line;
-	int op;			/* N_BINARY, N_COMPARE: a token kind; N_TEST: 1 when negated */
-	const char *name;	/* names, attributes, filters, keywords */
-	struct value value;	/* constants, text */
-	struct node *a, *b, *c; /* operands */
-	struct node *body, *other; /* statement lists */
-	struct node *list;	/* first of elements, arguments, targets */
-	struct node *next;	/* in a list */
-};
-
-enum token_kind {
-	T_END, T_TEXT, T_VAR_BEGIN, T_VAR_END, T_BLOCK_BEGIN, T_BLOCK_END, T_NAME, T_INT, T_FLOAT, T_STRING,
-	T_ADD, T_SUB, T_MUL, T_DIV, T_FLOORDIV, T_MOD, T_POW, T_TILDE, T_EQ, T_NE, T_LT, T_GT, T_LE, T_GE,
-	T_ASSIGN, T_PIPE, T_DOT, T_COMMA, T_COLON, T_LPAREN, T_RPAREN, T_LBRACKET, T_RBRACKET, T_LBRACE,
-	T_RBRACE, T_IN, T_NOTIN
-};
-
-struct token {
-	enum token_kind kind;
-	int line;
-	struct value value; /* numbers, strings, text */
-	const char *name;
-};
-
-struct token *jinja_lex(struct jinja *j, const char *src, size_t len); /* ends with T_END */
-struct node *jinja_parse(struct jinja *j, struct token *t);
-
-/* --- evaluation --- */
-
-struct args {
-	struct value *p;
-	size_t n;
-	struct dict *kw; /* may be NULL */
-};
-
-/* Argument i, or keyword `name`; NULL if absent. */
-const struct value *arg(const struct args *a, size_t i, const char *name);
-
-struct eval;
-struct value eval_filter(struct eval *ev, const char *name, struct value in, const struct args *a);
-bool eval_test(struct eval *ev, const char *name, const struct value *in, const struct args *a);
-struct value eval_method(struct eval *ev, const struct method *m, const struct args *a);
-struct value eval_attr(struct jinja *j, const struct value *v, const struct value *key, bool attr_first);
-void value_tojson(struct jinja *j, struct sbuf *out, const struct value *v, const struct args *a, int depth);
-struct value json_value(struct jinja *j, struct json_reader *r, bool user);
-
-struct eval {
-	struct jinja *j;
-	struct frame *frame;
-	struct sbuf *out;
-	int64_t now;
-	int flow; /* 0, or N_BREAK / N_CONTINUE on its way to the loop */
-};
+struct value v_str(struct jinja *j, const struct value *v); /* str(v); a string is itself */
+struct value v_plain(struct jinja *j, const struct value *v); /* the same, never a Markup */
+struct value v_repr(struct jinja *j, const struct value *v, bool ascii);
+void float_repr(char out[40], double f);
 
 #endif

@@ -1,27 +1,42 @@
-/* Filters and tests, as jinja2/filters.py and tests.py define them. */
+/* Finding filters, those of single values, and the tests, as jinja2/filters.py and tests.py define them. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "chat/jinja.h"
+#include "base/utf8.h"
+#include "chat/jinja_run.h"
 
-typedef struct value (*filter_fn)(struct eval *ev, struct value in, const struct args *a);
-
-static struct value call_method(struct eval *ev, struct value in, const char *name, const struct args *a)
+static filter_fn find_filter(const char *name)
 {
-	const struct method m = {in, name};
-	return eval_method(ev, &m, a);
+	const struct filter *const tables[] = {value_filters, text_filters, sequence_filters};
+	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++)
+		for (const struct filter *f = tables[i]; f->name; f++)
+			if (!strcmp(f->name, name))
+				return f->f;
+	return NULL;
 }
 
-static struct value as_string(struct eval *ev, struct value v)
+bool filter_known(const char *name)
 {
-	return v_str(ev->j, &v);
+	return find_filter(name) != NULL;
+}
+
+struct value eval_filter(struct eval *ev, const char *name, struct value in, const struct args *a)
+{
+	filter_fn f = find_filter(name);
+	if (!f)
+		jinja_fail(ev->j, ERR_UNSUPPORTED, "there is no filter \"%.60s\"", name);
+	eval_enter(ev);
+	struct value v = f(ev, in, a);
+	ev->j->depth--;
+	return v;
 }
 
 static struct value f_tojson(struct eval *ev, struct value in, const struct args *a)
 {
 	struct sbuf b = {0};
-	value_tojson(ev->j, &b, &in, a, 0);
+	value_tojson(ev->j, &b, &in, a);
 	return sbuf_value(ev->j, &b);
 }
 
@@ -31,484 +46,330 @@ static struct value f_length(struct eval *ev, struct value in, const struct args
 	return v_int((int64_t)v_length(ev->j, &in));
 }
 
-static struct value f_string(struct eval *ev, struct value in, const struct args *a)
-{
-	(void)a;
-	return as_string(ev, in);
-}
-
-static struct value f_trim(struct eval *ev, struct value in, const struct args *a)
-{
-	return call_method(ev, as_string(ev, in), "strip", a);
-}
-
-static struct value f_lower(struct eval *ev, struct value in, const struct args *a)
-{
-	return call_method(ev, as_string(ev, in), "lower", a);
-}
-
-static struct value f_upper(struct eval *ev, struct value in, const struct args *a)
-{
-	return call_method(ev, as_string(ev, in), "upper", a);
-}
-
-static struct value f_title(struct eval *ev, struct value in, const struct args *a)
-{
-	return call_method(ev, as_string(ev, in), "title", a);
-}
-
-static struct value f_capitalize(struct eval *ev, struct value in, const struct args *a)
-{
-	return call_method(ev, as_string(ev, in), "capitalize", a);
-}
-
-static struct value f_replace(struct eval *ev, struct value in, const struct args *a)
-{
-	return call_method(ev, as_string(ev, in), "replace", a);
-}
-
-static struct value f_list(struct eval *ev, struct value in, const struct args *a)
-{
-	(void)a;
-	struct value items = v_iter(ev->j, &in), out = v_list(ev->j, V_LIST);
-	for (size_t i = 0; i < items.list->n; i++)
-		list_add(ev->j, &out, items.list->p[i]);
-	return out;
-}
-
-static struct value f_join(struct eval *ev, struct value in, const struct args *a)
-{
-	const struct value *sep = arg(a, 0, "d"), *by = arg(a, 1, "attribute");
-	struct value items = v_iter(ev->j, &in);
-	struct sbuf b = {0};
-	for (size_t i = 0; i < items.list->n; i++) {
-		struct value x = items.list->p[i];
-		if (by)
-			x = eval_attr(ev->j, &x, by, false);
-		if (i && sep)
-			sbuf_str(ev->j, &b, v_str(ev->j, sep).s);
-		sbuf_str(ev->j, &b, v_str(ev->j, &x).s);
-	}
-	return sbuf_value(ev->j, &b);
-}
-
-static struct value f_same(struct eval *ev, struct value in, const struct args *a)
-{
-	(void)ev;
-	(void)a;
-	return in;
-}
-
 static struct value f_default(struct eval *ev, struct value in, const struct args *a)
 {
-	const struct value *d = arg(a, 0, "default_value"), *falsy = arg(a, 1, "boolean");
-	if (in.type == V_UNDEFINED || (falsy && v_truth(falsy) && !v_truth(&in)))
+	const struct value *d = arg(a, 0, "default_value");
+	if (in.type == V_UNDEFINED || (arg_flag(a, 1, "boolean") && !v_truth(&in)))
 		return d ? *d : v_literal(ev->j, "");
 	return in;
 }
 
-static struct value f_items(struct eval *ev, struct value in, const struct args *a)
+static struct value f_attr(struct eval *ev, struct value in, const struct args *a)
 {
-	struct value none = v_list(ev->j, V_LIST);
-	(void)a;
-	if (in.type == V_UNDEFINED)
-		return none;
-	if (in.type != V_DICT)
-		jinja_fail(ev->j, ERR_FORMAT, "items wants a mapping, not a %s", v_type_name(&in));
-	return call_method(ev, in, "items", &(struct args){0});
-}
-
-/* An attribute path such as "function.name". */
-static struct value path_of(struct eval *ev, struct value x, const struct value *path)
-{
-	if (path->type != V_STR)
-		return eval_attr(ev->j, &x, path, false);
-	const char *p = path->s.p, *end = p + path->s.len;
-	while (p <= end) {
-		const char *dot = p < end ? memchr(p, '.', (size_t)(end - p)) : NULL;
-		size_t n = (size_t)((dot ? dot : end) - p);
-		struct value key = v_bytes(ev->j, p, n, false);
-		if (n && strspn(key.s.p, "0123456789") >= n)
-			key = v_int(strtoll(key.s.p, NULL, 10));
-		x = eval_attr(ev->j, &x, &key, false);
-		p += n + 1;
+	const struct value *name = arg(a, 0, "name");
+	if (!name || name->type != V_STR)
+		jinja_fail(ev->j, ERR_FORMAT, "attr wants a name");
+	if (in.type == V_DICT) { /* attributes alone: no items */
+		bool allowed;
+		if (!method_known(&in, v_name(ev->j, name), &allowed))
+			return v_undefined(v_name(ev->j, name));
 	}
-	return x;
+	return eval_attr(ev->j, &in, name, true);
 }
 
-/* select, reject, selectattr, rejectattr: skip is how many arguments stand before the test's name. */
-static struct value choose(struct eval *ev, struct value in, const struct args *a, size_t skip, bool keep)
+/* --- numbers --- */
+
+static void fail_undefined(struct eval *ev, const struct value *v)
 {
-	struct value out = v_list(ev->j, V_LIST);
-	if (!v_truth(&in)) /* as jinja2: none and the like give nothing */
-		return out;
-	struct value items = v_iter(ev->j, &in);
-	if (skip && a->n < 1)
-		jinja_fail(ev->j, ERR_FORMAT, "an attribute's name is missing");
-	for (size_t i = 0; i < items.list->n; i++) {
-		struct value x = skip ? path_of(ev, items.list->p[i], &a->p[0]) : items.list->p[i];
-		bool ok = v_truth(&x);
-		if (a->n > skip) {
-			const struct args rest = {a->p + skip + 1, a->n - skip - 1, NULL};
-			struct value name = v_str(ev->j, &a->p[skip]);
-			char *s = jinja_alloc(ev->j, name.s.len + 1);
-			memcpy(s, name.s.p, name.s.len);
-			ok = eval_test(ev, s, &x, &rest);
-		}
-		if (ok == keep)
-			list_add(ev->j, &out, items.list->p[i]);
-	}
-	return out;
+	if (v->type == V_UNDEFINED)
+		jinja_fail(ev->j, ERR_FORMAT, "'%.60s' is undefined", v->name ? v->name : "a value");
 }
 
-static struct value f_select(struct eval *ev, struct value in, const struct args *a)
+/* A string as Python's float() takes it. */
+static bool parse_float(struct eval *ev, const struct value *v, double *out)
 {
-	return choose(ev, in, a, 0, true);
-}
-
-static struct value f_reject(struct eval *ev, struct value in, const struct args *a)
-{
-	return choose(ev, in, a, 0, false);
-}
-
-static struct value f_selectattr(struct eval *ev, struct value in, const struct args *a)
-{
-	return choose(ev, in, a, 1, true);
-}
-
-static struct value f_rejectattr(struct eval *ev, struct value in, const struct args *a)
-{
-	return choose(ev, in, a, 1, false);
-}
-
-static struct value f_map(struct eval *ev, struct value in, const struct args *a)
-{
-	const struct value *by = dict_get_str(a->kw, "attribute"), *def = dict_get_str(a->kw, "default");
-	struct value out = v_list(ev->j, V_LIST);
-	if (!v_truth(&in))
-		return out;
-	struct value items = v_iter(ev->j, &in);
-	for (size_t i = 0; i < items.list->n; i++) {
-		struct value x = items.list->p[i];
-		if (by) {
-			x = path_of(ev, x, by);
-			if (x.type == V_UNDEFINED && def)
-				x = *def;
-		} else if (a->n && a->p[0].type == V_STR) {
-			const struct args rest = {a->p + 1, a->n - 1, a->kw};
-			char *s = jinja_alloc(ev->j, a->p[0].s.len + 1);
-			memcpy(s, a->p[0].s.p, a->p[0].s.len);
-			x = eval_filter(ev, s, x, &rest);
-		} else {
-			jinja_fail(ev->j, ERR_FORMAT, "map wants a filter or an attribute");
-		}
-		list_add(ev->j, &out, x);
-	}
-	return out;
-}
-
-/* Strings are compared without regard to case unless case_sensitive is set. */
-static int order(struct eval *ev, const struct value *a, const struct value *b, bool exact)
-{
-	struct value x = *a, y = *b;
-	if (!exact && x.type == V_STR)
-		x = call_method(ev, x, "lower", &(struct args){0});
-	if (!exact && y.type == V_STR)
-		y = call_method(ev, y, "lower", &(struct args){0});
-	return v_compare(ev->j, &x, &y);
-}
-
-static struct value sorted(struct eval *ev, struct value in, const struct value *by, bool exact, bool reverse)
-{
-	struct value out = f_list(ev, in, NULL);
-	struct value *p = out.list->p;
-	for (size_t i = 1; i < out.list->n; i++) { /* stable insertion; bounded by the step limit */
-		struct value x = p[i], key = by ? path_of(ev, x, by) : x;
-		size_t k = i;
-		for (; k > 0; k--) {
-			struct value other = by ? path_of(ev, p[k - 1], by) : p[k - 1];
-			int d = order(ev, &key, &other, exact);
-			if (reverse ? d <= 0 : d >= 0)
-				break;
-			if (++ev->j->steps > 20000000u)
-				jinja_fail(ev->j, ERR_LIMIT, "the template runs too long");
-			p[k] = p[k - 1];
-		}
-		p[k] = x;
-	}
-	return out;
-}
-
-static bool flag(const struct args *a, size_t i, const char *name)
-{
-	const struct value *v = arg(a, i, name);
-	return v && v_truth(v);
-}
-
-static struct value f_sort(struct eval *ev, struct value in, const struct args *a)
-{
-	return sorted(ev, in, arg(a, 2, "attribute"), flag(a, 1, "case_sensitive"), flag(a, 0, "reverse"));
-}
-
-static struct value f_dictsort(struct eval *ev, struct value in, const struct args *a)
-{
-	const struct value *by = arg(a, 1, "by");
-	struct value index = v_int(by && str_is(by, "value") ? 1 : 0);
-	return sorted(ev, f_items(ev, in, a), &index, flag(a, 0, "case_sensitive"), flag(a, 2, "reverse"));
-}
-
-static struct value f_unique(struct eval *ev, struct value in, const struct args *a)
-{
-	struct value items = v_iter(ev->j, &in), out = v_list(ev->j, V_LIST);
-	const struct value *by = arg(a, 1, "attribute");
-	bool exact = flag(a, 0, "case_sensitive");
-	for (size_t i = 0; i < items.list->n; i++) {
-		bool seen = false;
-		struct value x = by ? path_of(ev, items.list->p[i], by) : items.list->p[i];
-		if (!exact && x.type == V_STR)
-			x = call_method(ev, x, "lower", &(struct args){0});
-		for (size_t k = 0; k < out.list->n && !seen; k++) {
-			struct value y = by ? path_of(ev, out.list->p[k], by) : out.list->p[k];
-			if (!exact && y.type == V_STR)
-				y = call_method(ev, y, "lower", &(struct args){0});
-			seen = v_equal(&x, &y);
-		}
-		if (!seen)
-			list_add(ev->j, &out, items.list->p[i]);
-	}
-	return out;
-}
-
-static struct value extreme(struct eval *ev, struct value in, const struct args *a, int sign)
-{
-	struct value items = v_iter(ev->j, &in), best = v_undefined();
-	const struct value *by = arg(a, 1, "attribute");
-	for (size_t i = 0; i < items.list->n; i++) {
-		struct value x = by ? path_of(ev, items.list->p[i], by) : items.list->p[i];
-		struct value y = by && i ? path_of(ev, best, by) : best;
-		if (i == 0 || sign * order(ev, &x, &y, flag(a, 0, "case_sensitive")) > 0)
-			best = items.list->p[i];
-	}
-	return best;
-}
-
-static struct value f_max(struct eval *ev, struct value in, const struct args *a)
-{
-	return extreme(ev, in, a, 1);
-}
-
-static struct value f_min(struct eval *ev, struct value in, const struct args *a)
-{
-	return extreme(ev, in, a, -1);
-}
-
-static struct value f_first(struct eval *ev, struct value in, const struct args *a)
-{
-	struct value items = v_iter(ev->j, &in);
-	(void)a;
-	return items.list->n ? items.list->p[0] : v_undefined();
-}
-
-static struct value f_last(struct eval *ev, struct value in, const struct args *a)
-{
-	struct value items = v_iter(ev->j, &in);
-	(void)a;
-	return items.list->n ? items.list->p[items.list->n - 1] : v_undefined();
-}
-
-static struct value f_reverse(struct eval *ev, struct value in, const struct args *a)
-{
-	struct value items = v_iter(ev->j, &in), out = v_list(ev->j, V_LIST);
-	struct sbuf b = {0};
-	(void)a;
-	for (size_t i = items.list->n; i > 0; i--) {
-		list_add(ev->j, &out, items.list->p[i - 1]);
-		if (in.type == V_STR)
-			sbuf_str(ev->j, &b, items.list->p[i - 1].s);
-	}
-	return in.type == V_STR ? sbuf_value(ev->j, &b) : out;
-}
-
-static double number_of(struct eval *ev, const struct value *v, bool *ok)
-{
-	*ok = true;
-	if (is_number(v))
-		return to_double(v);
-	if (v->type != V_STR) {
-		*ok = false;
-		return 0;
-	}
-	struct value s = call_method(ev, *v, "strip", &(struct args){0});
+	struct value s = string_call(ev, *v, "strip");
 	char *text = jinja_alloc(ev->j, s.s.len + 1), *end;
-	memcpy(text, s.s.p, s.s.len);
-	double d = strtod(text, &end);
-	*ok = end != text && *end == '\0';
-	return d;
+	size_t n = 0;
+	for (size_t i = 0; i < s.s.len; i++) {
+		char c = s.s.p[i];
+		bool digit = c >= '0' && c <= '9';
+		bool joined = c == '_' && i && i + 1 < s.s.len && s.s.p[i - 1] >= '0' && s.s.p[i - 1] <= '9' &&
+			s.s.p[i + 1] >= '0' && s.s.p[i + 1] <= '9';
+		if (!digit && !joined && (!c || !strchr("+-.eEinfatyINFATY", c)))
+			return false;
+		if (!joined)
+			text[n++] = c;
+	}
+	*out = strtod(text, &end);
+	return n && *end == '\0';
+}
+
+/* A string as Python's int() takes it. */
+static bool parse_int(struct eval *ev, const struct value *v, int base, struct value *out)
+{
+	struct value s = string_call(ev, *v, "strip");
+	const char *p = s.s.p, *end = p + s.s.len;
+	bool neg = p < end && *p == '-';
+	p += p < end && (*p == '-' || *p == '+');
+	int prefix = end - p > 2 && p[0] == '0' ? p[1] | 32 : 0;
+	int said = prefix == 'x' ? 16 : prefix == 'o' ? 8 : prefix == 'b' ? 2 : 0;
+	if (said && (base == said || base == 0)) {
+		p += 2 + (p[2] == '_');
+		base = said;
+	}
+	base = base ? base : 10;
+	if (p == end || *p == '_' || end[-1] == '_')
+		return false;
+	for (const char *q = p; q < end; q++) {
+		int c = *q | 32, d = *q >= '0' && *q <= '9' ? *q - '0' : c >= 'a' && c <= 'z' ? c - 'a' + 10 : 99;
+		if (*q == '_' ? q[1] == '_' : d >= base)
+			return false;
+	}
+	*out = number_parse(ev->j, p, (size_t)(end - p), base);
+	struct value zero = v_int(0);
+	if (neg)
+		*out = number_op(ev->j, T_SUB, &zero, out);
+	return true;
 }
 
 static struct value f_int(struct eval *ev, struct value in, const struct args *a)
 {
 	const struct value *d = arg(a, 0, "default");
-	bool ok;
-	if (in.type == V_INT)
+	struct value fallback = d ? *d : v_int(0), v;
+	double x;
+	fail_undefined(ev, &in);
+	if (in.type == V_BOOL)
+		return v_int(in.b);
+	if (is_int(&in))
 		return in;
-	double x = number_of(ev, &in, &ok);
-	return ok && fabs(x) < 9e18 ? v_int((int64_t)x) : d ? *d : v_int(0);
+	if (in.type == V_FLOAT) {
+		if (isinf(in.f))
+			jinja_fail(ev->j, ERR_FORMAT, "infinity is no whole number");
+		return isnan(in.f) ? fallback : number_from_double(ev->j, trunc(in.f));
+	}
+	if (in.type != V_STR)
+		return fallback;
+	if (parse_int(ev, &in, (int)arg_int(ev->j, a, 1, "base", 10), &v))
+		return v;
+	return parse_float(ev, &in, &x) && isfinite(x) ? number_from_double(ev->j, trunc(x)) : fallback;
 }
 
 static struct value f_float(struct eval *ev, struct value in, const struct args *a)
 {
 	const struct value *d = arg(a, 0, "default");
-	bool ok;
-	double x = number_of(ev, &in, &ok);
-	return ok ? v_float(x) : d ? *d : v_float(0);
+	double x;
+	fail_undefined(ev, &in);
+	if (is_number(&in))
+		return v_float(to_double(&in));
+	return in.type == V_STR && parse_float(ev, &in, &x) ? v_float(x) : d ? *d : v_float(0);
 }
 
 static struct value f_abs(struct eval *ev, struct value in, const struct args *a)
 {
+	const struct value zero = v_int(0);
 	(void)a;
+	fail_undefined(ev, &in);
 	if (!is_number(&in))
 		jinja_fail(ev->j, ERR_FORMAT, "abs wants a number");
-	return in.type == V_FLOAT ? v_float(fabs(in.f)) : v_int(in.i < 0 ? -in.i : in.i);
+	if (in.type == V_FLOAT)
+		return v_float(fabs(in.f));
+	return number_compare(&in, &zero) < 0 ? number_op(ev->j, T_SUB, &zero, &in) : number_op(ev->j, T_ADD, &zero, &in);
+}
+
+/* Python's round: to even, of the exact binary value. */
+static double round_digits(double x, int digits)
+{
+	char s[400];
+	if (!isfinite(x) || digits > 60)
+		return x;
+	if (digits >= 0) {
+		snprintf(s, sizeof(s), "%.*f", digits, x);
+		return strtod(s, NULL);
+	}
+	double unit = pow(10, -digits);
+	return rint(x / unit) * unit;
+}
+
+static struct value round_whole(struct eval *ev, struct value in, int64_t digits)
+{
+	const struct value zero = v_int(0), ten = v_int(10), two = v_int(2);
+	in = number_op(ev->j, T_ADD, &in, &zero);
+	if (digits >= 0)
+		return in;
+	struct value power = v_int(-digits), unit = number_op(ev->j, T_POW, &ten, &power);
+	struct value rest = number_op(ev->j, T_MOD, &in, &unit), down = number_op(ev->j, T_SUB, &in, &rest);
+	struct value twice = number_op(ev->j, T_MUL, &rest, &two), q = number_op(ev->j, T_FLOORDIV, &down, &unit);
+	struct value odd = number_op(ev->j, T_MOD, &q, &two);
+	int d = number_compare(&twice, &unit);
+	return d > 0 || (d == 0 && v_truth(&odd)) ? number_op(ev->j, T_ADD, &down, &unit) : down;
 }
 
 static struct value f_round(struct eval *ev, struct value in, const struct args *a)
 {
-	const struct value *digits = arg(a, 0, "precision");
+	const struct value *how = arg(a, 1, "method");
+	int64_t digits = arg_int(ev->j, a, 0, "precision", 0);
+	fail_undefined(ev, &in);
 	if (!is_number(&in))
 		jinja_fail(ev->j, ERR_FORMAT, "round wants a number");
-	double unit = pow(10, digits && digits->type == V_INT ? (double)digits->i : 0);
-	return v_float(rint(to_double(&in) * unit) / unit);
+	if (digits < -300 || digits > 300)
+		jinja_fail(ev->j, ERR_LIMIT, "round to %lld digits", (long long)digits);
+	if (!how || str_is(how, "common"))
+		return in.type == V_FLOAT ? v_float(round_digits(in.f, (int)digits)) : round_whole(ev, in, digits);
+	bool up = str_is(how, "ceil");
+	if (!up && !str_is(how, "floor"))
+		jinja_fail(ev->j, ERR_FORMAT, "round: method must be common, ceil or floor");
+	double unit = pow(10, (double)digits), x = to_double(&in) * unit;
+	return v_float((up ? ceil(x) : floor(x)) / unit);
 }
 
-static struct value f_sum(struct eval *ev, struct value in, const struct args *a)
+static struct value f_filesizeformat(struct eval *ev, struct value in, const struct args *a)
 {
-	const struct value *by = arg(a, 0, "attribute");
-	struct value items = v_iter(ev->j, &in);
-	double sum = 0;
-	bool whole = true;
-	for (size_t i = 0; i < items.list->n; i++) {
-		struct value x = by ? path_of(ev, items.list->p[i], by) : items.list->p[i];
-		if (!is_number(&x))
-			jinja_fail(ev->j, ERR_FORMAT, "sum wants numbers");
-		whole &= x.type != V_FLOAT;
-		sum += to_double(&x);
+	static const char units[] = "kMGTPEZY";
+	bool binary = arg_flag(a, 0, "binary");
+	double base = binary ? 1024 : 1000, unit = base;
+	char s[64];
+	fail_undefined(ev, &in);
+	double x;
+	struct value v = f_float(ev, in, &(struct args){0});
+	if (!is_number(&in) && !(in.type == V_STR && parse_float(ev, &in, &x)))
+		jinja_fail(ev->j, ERR_FORMAT, "filesizeformat wants a number");
+	if (v.f == 1)
+		return v_literal(ev->j, "1 Byte");
+	if (v.f < base) {
+		snprintf(s, sizeof(s), "%lld Bytes", (long long)v.f);
+		return v_literal(ev->j, s);
 	}
-	return whole ? v_int((int64_t)sum) : v_float(sum);
+	for (int i = 0; i < 8; i++) {
+		unit *= base;
+		if (v.f < unit || i == 7) {
+			snprintf(s, sizeof(s), "%.1f %c%s", base * v.f / unit,
+				binary && i == 0 ? 'K' : units[i], binary ? "iB" : "B");
+			break;
+		}
+	}
+	return v_literal(ev->j, s);
 }
 
-/* indent(width=4, first=False, blank=False) */
-static struct value f_indent(struct eval *ev, struct value in, const struct args *a)
+static struct value f_refused(struct eval *ev, struct value in, const struct args *a)
 {
-	const struct value *width = arg(a, 0, "width");
-	struct value text = as_string(ev, in), pad = v_literal(ev->j, "");
-	struct sbuf b = {0};
-	bool first = flag(a, 1, "first"), blank = flag(a, 2, "blank");
-	int64_t n = width && width->type == V_INT ? width->i : 4;
-	if (width && width->type == V_STR)
-		pad = *width;
-	else {
-		struct sbuf spaces = {0};
-		for (int64_t i = 0; i < n && i < 1000; i++)
-			sbuf_puts(ev->j, &spaces, " ");
-		pad = sbuf_value(ev->j, &spaces);
-	}
-	bool line_start = first;
-	for (size_t i = 0; i < text.s.len; i++) {
-		char c = text.s.p[i];
-		if (line_start && (c != '\n' || blank))
-			sbuf_str(ev->j, &b, pad.s);
-		line_start = c == '\n';
-		sbuf_add(ev->j, &b, &c, text.s.m + i, 1, false);
-	}
-	return sbuf_value(ev->j, &b);
+	(void)in;
+	(void)a;
+	jinja_fail(ev->j, ERR_UNSUPPORTED, "the filters pprint, random, urlize and wordwrap are not supported");
 }
+
+const struct filter value_filters[] = {{"tojson", f_tojson}, {"length", f_length}, {"count", f_length},
+	{"default", f_default}, {"d", f_default}, {"attr", f_attr}, {"int", f_int}, {"float", f_float},
+	{"abs", f_abs}, {"round", f_round}, {"filesizeformat", f_filesizeformat}, {"pprint", f_refused},
+	{"random", f_refused}, {"urlize", f_refused}, {"wordwrap", f_refused}, {NULL, NULL}};
+
+/* --- tests --- */
 
 static const struct {
 	const char *name;
-	filter_fn f;
-} filters[] = {{"tojson", f_tojson}, {"length", f_length}, {"count", f_length}, {"string", f_string},
-	{"trim", f_trim}, {"lower", f_lower}, {"upper", f_upper}, {"title", f_title},
-	{"capitalize", f_capitalize}, {"replace", f_replace}, {"list", f_list}, {"join", f_join},
-	{"safe", f_same}, {"default", f_default}, {"d", f_default}, {"items", f_items},
-	{"select", f_select}, {"reject", f_reject}, {"selectattr", f_selectattr},
-	{"rejectattr", f_rejectattr}, {"map", f_map}, {"sort", f_sort}, {"dictsort", f_dictsort},
-	{"unique", f_unique}, {"max", f_max}, {"min", f_min}, {"first", f_first}, {"last", f_last},
-	{"reverse", f_reverse}, {"int", f_int}, {"float", f_float}, {"abs", f_abs}, {"round", f_round},
-	{"sum", f_sum}, {"indent", f_indent}};
+	unsigned types;
+} type_tests[] = {{"none", 1u << V_NONE}, {"string", 1u << V_STR}, {"boolean", 1u << V_BOOL},
+	{"integer", 1u << V_INT | 1u << V_BIG}, {"float", 1u << V_FLOAT},
+	{"number", 1u << V_INT | 1u << V_BIG | 1u << V_FLOAT | 1u << V_BOOL}, {"mapping", 1u << V_DICT},
+	{"undefined", 1u << V_UNDEFINED},
+	{"callable", 1u << V_MACRO | 1u << V_FUNCTION | 1u << V_METHOD | 1u << V_LOOP | 1u << V_JOINER |
+			     1u << V_UNDEFINED},
+	{"sequence", 1u << V_STR | 1u << V_LIST | 1u << V_TUPLE | 1u << V_RANGE | 1u << V_DICT | 1u << V_UNDEFINED}};
 
-struct value eval_filter(struct eval *ev, const char *name, struct value in, const struct args *a)
-{
-	for (size_t i = 0; i < sizeof(filters) / sizeof(*filters); i++)
-		if (!strcmp(filters[i].name, name))
-			return filters[i].f(ev, in, a);
-	jinja_fail(ev->j, ERR_UNSUPPORTED, "the filter \"%.60s\" is not supported", name);
-}
+static const struct {
+	const char *name;
+	bool less, equal, more; /* outcomes of the comparison that hold */
+} order_tests[] = {{"lt", true, false, false}, {"lessthan", true, false, false}, {"<", true, false, false},
+	{"gt", false, false, true}, {"greaterthan", false, false, true}, {">", false, false, true},
+	{"le", true, true, false}, {"<=", true, true, false}, {"ge", false, true, true}, {">=", false, true, true}};
 
-static bool is_iterable(const struct value *v)
-{
-	return v->type == V_STR || v->type == V_LIST || v->type == V_TUPLE || v->type == V_DICT ||
-		v->type == V_UNDEFINED;
-}
+#define COUNT(table) (sizeof(table) / sizeof(*table))
 
-static bool case_is(struct eval *ev, const struct value *v, const char *how)
+bool test_known(const char *name)
 {
-	struct value s = v_str(ev->j, v), t = call_method(ev, s, how, &(struct args){0});
-	return v_equal(&s, &t);
-}
-
-static bool test_by_type(const char *name, const struct value *v, bool *known)
-{
-	static const struct {
-		const char *name;
-		unsigned types;
-	} table[] = {{"none", 1u << V_NONE}, {"string", 1u << V_STR}, {"boolean", 1u << V_BOOL},
-		{"integer", 1u << V_INT}, {"float", 1u << V_FLOAT},
-		{"number", 1u << V_INT | 1u << V_FLOAT | 1u << V_BOOL}, {"mapping", 1u << V_DICT},
-		{"undefined", 1u << V_UNDEFINED},
-		{"callable", 1u << V_MACRO | 1u << V_FUNCTION | 1u << V_METHOD},
-		{"sequence", 1u << V_STR | 1u << V_LIST | 1u << V_TUPLE | 1u << V_DICT | 1u << V_UNDEFINED}};
-	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
-		if (!strcmp(table[i].name, name))
-			return (table[i].types >> v->type & 1) != 0;
-	*known = false;
+	static const char *const others[] = {"defined", "iterable", "true", "false", "lower", "upper", "odd", "even",
+		"escaped", "filter", "test", "equalto", "eq", "==", "ne", "!=", "sameas", "in", "divisibleby"};
+	for (size_t i = 0; i < COUNT(type_tests); i++)
+		if (!strcmp(type_tests[i].name, name))
+			return true;
+	for (size_t i = 0; i < COUNT(order_tests); i++)
+		if (!strcmp(order_tests[i].name, name))
+			return true;
+	for (size_t i = 0; i < COUNT(others); i++)
+		if (!strcmp(others[i], name))
+			return true;
 	return false;
 }
 
-bool eval_test(struct eval *ev, const char *name, const struct value *in, const struct args *a)
+static bool same_object(const struct value *a, const struct value *b)
 {
-	static const struct {
-		const char *name;
-		int sign; /* of the comparison that holds */
-		bool equal;
-	} orders[] = {{"lt", -1, false}, {"lessthan", -1, false}, {"gt", 1, false}, {"greaterthan", 1, false},
-		{"le", -1, true}, {"ge", 1, true}};
-	bool known = true, yes = test_by_type(name, in, &known);
-	if (known)
-		return yes;
+	if (a->type != b->type)
+		return false;
+	if (a->type == V_UNDEFINED) /* each use makes a new one */
+		return false;
+	return is_number(a) || a->type == V_STR || a->type == V_NONE ? v_equal(a, b) : a->list == b->list;
+}
+
+/* Tests without an argument. *known is false for others. */
+static bool simple_test(struct eval *ev, const char *name, const struct value *in, bool *known)
+{
+	for (size_t i = 0; i < COUNT(type_tests); i++)
+		if (!strcmp(type_tests[i].name, name))
+			return (type_tests[i].types >> in->type & 1) != 0;
 	if (!strcmp(name, "defined"))
 		return in->type != V_UNDEFINED;
 	if (!strcmp(name, "iterable"))
 		return is_iterable(in);
 	if (!strcmp(name, "true") || !strcmp(name, "false"))
 		return in->type == V_BOOL && in->b == (name[0] == 't');
-	if (!strcmp(name, "lower") || !strcmp(name, "upper"))
-		return case_is(ev, in, name);
-	if (in->type == V_INT && (!strcmp(name, "odd") || !strcmp(name, "even")))
-		return (in->i % 2 != 0) == (name[0] == 'o');
+	if (!strcmp(name, "escaped"))
+		return in->type == V_STR && in->s.safe;
+	if (!strcmp(name, "lower") || !strcmp(name, "upper")) {
+		struct value s = v_plain(ev->j, in), yes = string_call(ev, s, name[0] == 'l' ? "islower" : "isupper");
+		return yes.b;
+	}
+	if (!strcmp(name, "filter") || !strcmp(name, "test")) {
+		if (in->type != V_STR)
+			return false;
+		const char *s = v_name(ev->j, in);
+		return name[0] == 'f' ? filter_known(s) : test_known(s);
+	}
+	*known = false;
+	return false;
+}
+
+static bool divisible(struct eval *ev, const struct value *in, const struct value *by)
+{
+	fail_undefined(ev, in);
+	if (!is_number(in) || !is_number(by))
+		jinja_fail(ev->j, ERR_FORMAT, "a %s can't be divided", v_type_name(in));
+	struct value rest = number_op(ev->j, T_MOD, in, by);
+	return !v_truth(&rest);
+}
+
+bool eval_test(struct eval *ev, const char *name, const struct value *in, const struct args *a)
+{
+	bool known = true, yes = simple_test(ev, name, in, &known);
+	const struct value two = v_int(2), one = v_int(1);
+	if (known && a->n)
+		jinja_fail(ev->j, ERR_FORMAT, "the test \"%.60s\" takes no argument", name);
+	if (known)
+		return yes;
+	if (!strcmp(name, "odd") || !strcmp(name, "even")) {
+		fail_undefined(ev, in);
+		if (!is_number(in))
+			jinja_fail(ev->j, ERR_FORMAT, "a %s is neither odd nor even", v_type_name(in));
+		struct value rest = number_op(ev->j, T_MOD, in, &two);
+		return name[0] == 'o' ? v_equal(&rest, &one) : !v_truth(&rest);
+	}
 	const struct value *x = arg(a, 0, NULL);
-	if (x && (!strcmp(name, "equalto") || !strcmp(name, "eq") || !strcmp(name, "==") || !strcmp(name, "sameas")))
+	if (!test_known(name))
+		jinja_fail(ev->j, ERR_UNSUPPORTED, "there is no test \"%.60s\"", name);
+	if (!x)
+		jinja_fail(ev->j, ERR_FORMAT, "the test \"%.60s\" wants an argument", name);
+	if (!strcmp(name, "equalto") || !strcmp(name, "eq") || !strcmp(name, "=="))
 		return v_equal(in, x);
-	if (x && (!strcmp(name, "ne") || !strcmp(name, "!=")))
+	if (!strcmp(name, "ne") || !strcmp(name, "!="))
 		return !v_equal(in, x);
-	if (x && !strcmp(name, "in"))
+	if (!strcmp(name, "sameas"))
+		return same_object(in, x);
+	if (!strcmp(name, "in"))
 		return v_contains(ev->j, x, in);
-	if (x && x->type == V_INT && x->i && in->type == V_INT && !strcmp(name, "divisibleby"))
-		return in->i % x->i == 0;
-	for (size_t i = 0; x && i < sizeof(orders) / sizeof(*orders); i++)
-		if (!strcmp(orders[i].name, name)) {
-			int d = v_compare(ev->j, in, x);
-			return (orders[i].equal && d == 0) || (d < 0 ? -1 : d > 0) == orders[i].sign;
-		}
-	jinja_fail(ev->j, ERR_UNSUPPORTED, "the test \"%.60s\" is not supported here", name);
+	if (!strcmp(name, "divisibleby"))
+		return divisible(ev, in, x);
+	int d = v_compare(ev->j, in, x);
+	for (size_t i = 0; i < COUNT(order_tests); i++)
+		if (!strcmp(order_tests[i].name, name))
+			return d == -1 ? order_tests[i].less : d == 0 ? order_tests[i].equal : d == 1 && order_tests[i].more;
+	return false;
 }

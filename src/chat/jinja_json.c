@@ -4,13 +4,15 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "chat/jinja.h"
+#include "chat/jinja_run.h"
 
 struct value json_value(struct jinja *j, struct json_reader *r, bool user)
 {
 	struct json_str s;
 	struct json_num n;
 	struct value out;
+	const char *from;
+	size_t len;
 	bool b;
 	switch (json_peek(r)) {
 	case JSON_NULL:
@@ -20,8 +22,16 @@ struct value json_value(struct jinja *j, struct json_reader *r, bool user)
 		json_bool(r, &b);
 		return v_bool(b);
 	case JSON_NUMBER:
-		json_number(r, &n);
-		return n.is_int ? v_int(n.i) : v_float(n.d);
+		from = r->p;
+		if (!json_number(r, &n))
+			return v_none();
+		len = (size_t)(r->p - from);
+		if (n.is_int)
+			return v_int(n.i);
+		for (size_t i = 0; i < len; i++)
+			if (from[i] == '.' || from[i] == 'e' || from[i] == 'E')
+				return v_float(n.d);
+		return number_parse(j, from, len, 10);
 	case JSON_STRING:
 		json_string(r, &s);
 		return v_bytes(j, s.p, s.len, user);
@@ -70,27 +80,27 @@ static void put_string(struct jinja *j, struct sbuf *out, struct str s, bool asc
 }
 
 struct style {
-	bool ascii, sort;
-	int indent; /* -1: one line */
-	struct value item, key; /* separators */
+	bool ascii, sort, lines;
+	struct value indent, item, key; /* of one level; separators */
 };
 
 static void line_break(struct jinja *j, struct sbuf *out, const struct style *s, int depth)
 {
-	if (s->indent < 0)
+	if (!s->lines)
 		return;
 	sbuf_puts(j, out, "\n");
-	for (int i = 0; i < s->indent * depth; i++)
-		sbuf_puts(j, out, " ");
+	for (int i = 0; i < depth; i++)
+		sbuf_str(j, out, s->indent.s);
 }
 
-static struct dict *sorted(struct jinja *j, const struct dict *d)
+static const struct dict *sorted(struct jinja *j, const struct dict *d)
 {
 	struct dict *out = v_dict(j).dict;
 	for (size_t i = 0; i < d->n; i++) {
 		dict_set(j, out, d->p[i].key, d->p[i].value);
-		for (size_t k = out->n - 1; k > 0 && v_compare(j, &out->p[k].key, &out->p[k - 1].key) < 0; k--) {
+		for (size_t k = out->n - 1; k > 0 && v_compare(j, &out->p[k].key, &out->p[k - 1].key) == -1; k--) {
 			struct pair t = out->p[k];
+			jinja_work(j, 1);
 			out->p[k] = out->p[k - 1];
 			out->p[k - 1] = t;
 		}
@@ -98,62 +108,101 @@ static struct dict *sorted(struct jinja *j, const struct dict *d)
 	return out;
 }
 
-static void put(struct jinja *j, struct sbuf *out, const struct value *v, const struct style *s, int depth)
+static void put_float(struct jinja *j, struct sbuf *out, double f)
 {
-	if (depth > 100)
-		jinja_fail(j, ERR_LIMIT, "values are nested too deeply for tojson");
-	if (v->type == V_STR) {
+	char s[40];
+	float_repr(s, f);
+	sbuf_puts(j, out, !strcmp(s, "nan") ? "NaN" : !strcmp(s, "inf") ? "Infinity" : !strcmp(s, "-inf") ? "-Infinity" : s);
+}
+
+static void put_scalar(struct jinja *j, struct sbuf *out, const struct value *v, const struct style *s)
+{
+	switch (v->type) {
+	case V_STR:
 		put_string(j, out, v->s, s->ascii);
-	} else if (v->type == V_NONE) {
+		break;
+	case V_NONE:
 		sbuf_puts(j, out, "null");
-	} else if (v->type == V_BOOL) {
+		break;
+	case V_BOOL:
 		sbuf_puts(j, out, v->b ? "true" : "false");
-	} else if (v->type == V_INT || v->type == V_FLOAT) {
-		sbuf_str(j, out, v_str(j, v).s);
-	} else if (v->type == V_LIST || v->type == V_TUPLE) {
-		sbuf_puts(j, out, "[");
-		for (size_t i = 0; i < v->list->n; i++) {
-			if (i)
-				sbuf_str(j, out, s->item.s);
-			line_break(j, out, s, depth + 1);
-			put(j, out, &v->list->p[i], s, depth + 1);
-		}
-		if (v->list->n)
-			line_break(j, out, s, depth);
-		sbuf_puts(j, out, "]");
-	} else if (v->type == V_DICT) {
-		const struct dict *d = s->sort ? sorted(j, v->dict) : v->dict;
-		sbuf_puts(j, out, "{");
-		for (size_t i = 0; i < d->n; i++) {
-			if (i)
-				sbuf_str(j, out, s->item.s);
-			line_break(j, out, s, depth + 1);
-			put_string(j, out, v_str(j, &d->p[i].key).s, s->ascii);
-			sbuf_str(j, out, s->key.s);
-			put(j, out, &d->p[i].value, s, depth + 1);
-		}
-		if (d->n)
-			line_break(j, out, s, depth);
-		sbuf_puts(j, out, "}");
-	} else {
+		break;
+	case V_INT:
+	case V_BIG:
+		sbuf_puts(j, out, number_text(j, v));
+		break;
+	case V_FLOAT:
+		put_float(j, out, v->f);
+		break;
+	default:
+		if (v->type == V_UNDEFINED && v->name)
+			jinja_fail(j, ERR_FORMAT, "'%.60s' is undefined, which has no JSON form", v->name);
 		jinja_fail(j, ERR_FORMAT, "a %s has no JSON form", v_type_name(v));
 	}
 }
 
-void value_tojson(struct jinja *j, struct sbuf *out, const struct value *v, const struct args *a, int depth)
+static void put_key(struct jinja *j, struct sbuf *out, const struct value *key, const struct style *s)
 {
-	const struct value *ascii = arg(a, 0, "ensure_ascii"), *indent = arg(a, 1, "indent");
-	const struct value *sep = arg(a, 2, "separators"), *sort = arg(a, 3, "sort_keys");
-	struct style s = {.ascii = ascii && v_truth(ascii), .sort = sort && v_truth(sort),
-		.indent = indent && indent->type == V_INT ? (int)indent->i : -1, .item = v_literal(j, ", "),
-		.key = v_literal(j, ": ")};
-	if (s.indent > 64)
-		s.indent = 64;
-	if (s.indent >= 0)
-		s.item = v_literal(j, ",");
-	if (sep && (sep->type == V_TUPLE || sep->type == V_LIST) && sep->list->n == 2) {
-		s.item = v_str(j, &sep->list->p[0]);
-		s.key = v_str(j, &sep->list->p[1]);
+	struct sbuf b = {0};
+	if (key->type == V_STR) {
+		put_string(j, out, key->s, s->ascii);
+		return;
 	}
-	put(j, out, v, &s, depth);
+	if (!is_number(key) && key->type != V_NONE)
+		jinja_fail(j, ERR_FORMAT, "a %s can't be a key in JSON", v_type_name(key));
+	put_scalar(j, &b, key, s);
+	put_string(j, out, sbuf_value(j, &b).s, s->ascii);
+}
+
+static void put(struct jinja *j, struct sbuf *out, const struct value *v, const struct style *s, int depth)
+{
+	bool list = v->type == V_LIST || v->type == V_TUPLE;
+	jinja_work(j, 1);
+	if (depth > 100)
+		jinja_fail(j, ERR_LIMIT, "values are nested too deeply for tojson");
+	if (!list && v->type != V_DICT) {
+		put_scalar(j, out, v, s);
+		return;
+	}
+	const struct dict *d = list ? NULL : s->sort ? sorted(j, v->dict) : v->dict;
+	size_t n = list ? v->list->n : d->n;
+	sbuf_puts(j, out, list ? "[" : "{");
+	for (size_t i = 0; i < n; i++) {
+		if (i)
+			sbuf_str(j, out, s->item.s);
+		line_break(j, out, s, depth + 1);
+		if (!list) {
+			put_key(j, out, &d->p[i].key, s);
+			sbuf_str(j, out, s->key.s);
+		}
+		put(j, out, list ? &v->list->p[i] : &d->p[i].value, s, depth + 1);
+	}
+	if (n)
+		line_break(j, out, s, depth);
+	sbuf_puts(j, out, list ? "]" : "}");
+}
+
+void value_tojson(struct jinja *j, struct sbuf *out, const struct value *v, const struct args *a)
+{
+	const struct value *indent = arg(a, 1, "indent"), *sep = arg(a, 2, "separators");
+	struct style s = {.ascii = arg_flag(a, 0, "ensure_ascii"), .sort = arg_flag(a, 3, "sort_keys"),
+		.lines = indent && indent->type != V_NONE, .item = v_literal(j, ", "), .key = v_literal(j, ": ")};
+	if (s.lines && indent->type == V_STR) {
+		s.indent = *indent;
+	} else if (s.lines) {
+		struct sbuf b = {0};
+		int64_t n = to_int(j, indent, "indent");
+		sbuf_fill(j, &b, " ", n > 0 ? (size_t)n : 0);
+		s.indent = sbuf_value(j, &b);
+	}
+	if (s.lines)
+		s.item = v_literal(j, ",");
+	if (sep && sep->type != V_NONE) {
+		struct value parts = v_iter(j, sep);
+		if (parts.list->n != 2)
+			jinja_fail(j, ERR_FORMAT, "tojson: separators are two strings");
+		s.item = v_str(j, &parts.list->p[0]);
+		s.key = v_str(j, &parts.list->p[1]);
+	}
+	put(j, out, v, &s, 0);
 }

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "chat/jinja.h"
+#include "chat/jinja_run.h"
 
 struct lexer {
 	struct jinja *j;
@@ -29,9 +29,21 @@ static struct token *emit(struct lexer *l, enum token_kind kind)
 	return t;
 }
 
-static bool is_space(char c)
+/* White space at s, as Python's \s and strip see it: its bytes, or 0. */
+static size_t space_at(const char *s, const char *end)
 {
-	return c == ' ' || (c >= '\t' && c <= '\r');
+	uint32_t cp;
+	size_t n = s < end ? utf8_decode(s, (size_t)(end - s), &cp, NULL) : 0;
+	return n && char_is_space(cp) ? n : 0;
+}
+
+static size_t space_before(const char *from, const char *s)
+{
+	const char *q = s;
+	do
+		q--;
+	while (q > from && ((uint8_t)*q & 0xC0) == 0x80);
+	return q >= from && space_at(q, s) == (size_t)(s - q) ? (size_t)(s - q) : 0;
 }
 
 static void advance(struct lexer *l, const char *to)
@@ -55,12 +67,12 @@ static void lex_text(struct lexer *l, const char *q)
 	const char *to = q;
 	char mark = q + 2 < l->end ? q[2] : 0;
 	if (q < l->end && mark == '-') {
-		while (to > l->p && is_space(to[-1]))
-			to--;
+		for (size_t n; to > l->p && (n = space_before(l->p, to));)
+			to -= n;
 	} else if (q < l->end && q[1] != '{' && mark != '+') {
 		const char *s = to;
-		while (s > l->p && s[-1] != '\n' && is_space(s[-1]))
-			s--;
+		for (size_t n; s > l->p && s[-1] != '\n' && (n = space_before(l->p, s));)
+			s -= n;
 		if (s > l->p ? s[-1] == '\n' : l->line_starting)
 			to = s;
 	}
@@ -74,8 +86,8 @@ static void end_tag(struct lexer *l, bool strip, bool trim)
 {
 	const char *from = l->p, *q = l->p;
 	if (strip)
-		while (q < l->end && is_space(*q))
-			q++;
+		for (size_t n; (n = space_at(q, l->end));)
+			q += n;
 	else if (trim && q < l->end && *q == '\n')
 		q++;
 	advance(l, q);
@@ -90,15 +102,20 @@ static void lex_string(struct lexer *l)
 		char c = *l->p++;
 		l->line += c == '\n';
 		if (c == '\\' && l->p < l->end) {
-			static const char from[] = "nrtabfv0\\'\"", to[] = "\n\r\t\a\b\f\v\0\\'\"";
-			char d = *l->p++;
+			static const char from[] = "nrtabfv\\'\"", to[] = "\n\r\t\a\b\f\v\\'\"";
+			char d = *l->p++, utf[4];
 			const char *at = d ? strchr(from, d) : NULL;
 			unsigned width = d == 'x' ? 2 : d == 'u' ? 4 : d == 'U' ? 8 : 0;
 			if (width && (size_t)(l->end - l->p) >= width) {
-				char hex[9] = {0}, utf[4];
+				char hex[9] = {0};
 				memcpy(hex, l->p, width);
 				l->p += width;
 				sbuf_add(l->j, &b, utf, NULL, utf8_encode((uint32_t)strtoul(hex, NULL, 16), utf), false);
+			} else if (d >= '0' && d <= '7') {
+				unsigned octal = (unsigned)(d - '0');
+				for (int i = 0; i < 2 && l->p < l->end && *l->p >= '0' && *l->p <= '7'; i++)
+					octal = octal * 8 + (unsigned)(*l->p++ - '0');
+				sbuf_add(l->j, &b, utf, NULL, utf8_encode(octal, utf), false);
 			} else if (at) {
 				sbuf_add(l->j, &b, &to[at - from], NULL, 1, false);
 			} else if (d != '\n') {
@@ -120,30 +137,58 @@ static bool name_char(char c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || (c & 0x80);
 }
 
-static void lex_number(struct lexer *l)
+static size_t digits(const char *s, const char *end, int base)
 {
-	char text[64];
 	size_t n = 0;
-	bool real = false;
-	const char *s = l->p;
-	while (l->p < l->end && n + 1 < sizeof(text)) {
-		char c = *l->p;
-		bool digit_next = l->p + 1 < l->end && l->p[1] >= '0' && l->p[1] <= '9';
-		if (c == '.' && !real && digit_next)
-			real = true;
-		else if ((c == 'e' || c == 'E') && l->p > s)
-			real = true;
-		else if ((c == '+' || c == '-') && !(l->p > s && (l->p[-1] == 'e' || l->p[-1] == 'E')))
+	while (s + n < end) {
+		int c = s[n] | 32, d = c >= 'a' && c <= 'f' ? c - 'a' + 10 : s[n] >= '0' && s[n] <= '9' ? s[n] - '0' : 99;
+		bool joined = s[n] == '_' && n && s[n - 1] != '_' && s + n + 1 < end && s[n + 1] != '_';
+		if (d >= base && !joined)
 			break;
-		else if (c != '+' && c != '-' && c != '_' && !(c >= '0' && c <= '9'))
-			break;
-		if (c != '_')
-			text[n++] = c;
-		l->p++;
+		n++;
 	}
-	text[n] = '\0';
-	emit(l, real ? T_FLOAT : T_INT)->value =
-		real ? v_float(strtod(text, NULL)) : v_int(strtoll(text, NULL, 10));
+	while (n && s[n - 1] == '_')
+		n--;
+	return n;
+}
+
+/* 0x1F 0o17 0b11, 1_000, 1.5e-3. Behind a dot ("a.0.1") no fraction. */
+static void lex_number(struct lexer *l, bool behind_dot)
+{
+	const char *s = l->p, *end = l->end;
+	int kind = s + 2 < end && *s == '0' ? s[1] | 32 : 0, base = kind == 'x' ? 16 : kind == 'o' ? 8 : kind == 'b' ? 2 : 10;
+	if (base != 10) {
+		const char *from = s + 2 + (s[2] == '_');
+		size_t n = digits(from, end, base);
+		if (n) {
+			l->p = from + n;
+			emit(l, T_INT)->value = number_parse(l->j, from, n, base);
+			return;
+		}
+	}
+	size_t n = digits(s, end, 10), k, e;
+	bool real = false;
+	if (!behind_dot && s + n + 1 < end && s[n] == '.' && (k = digits(s + n + 1, end, 10))) {
+		n += 1 + k;
+		real = true;
+	}
+	e = n + 1 + (s + n + 1 < end && (s[n + 1] == '+' || s[n + 1] == '-'));
+	if (!behind_dot && s + n < end && (s[n] | 32) == 'e' && s + e < end && (k = digits(s + e, end, 10))) {
+		n = e + k;
+		real = true;
+	}
+	l->p = s + n;
+	if (!real) { /* a 0 in front stands alone: 007 is three numbers, and no expression */
+		if (*s == '0' && strspn(s, "0_") < n)
+			jinja_fail(l->j, ERR_FORMAT, "a number begins with 0");
+		emit(l, T_INT)->value = number_parse(l->j, s, n, 10);
+		return;
+	}
+	char *text = jinja_alloc(l->j, n + 1);
+	for (size_t i = 0, o = 0; i < n; i++)
+		if (s[i] != '_')
+			text[o++] = s[i];
+	emit(l, T_FLOAT)->value = v_float(strtod(text, NULL));
 }
 
 static void lex_operator(struct lexer *l)
@@ -167,24 +212,38 @@ static void lex_operator(struct lexer *l)
 	jinja_fail(l->j, ERR_FORMAT, "unexpected character '%c'", *l->p);
 }
 
+#define NESTING 200
+
+static void balance(struct lexer *l, char *open, int *n, char c)
+{
+	const char *at = c ? strchr("([{", c) : NULL;
+	if (at) {
+		if (*n == NESTING)
+			jinja_fail(l->j, ERR_LIMIT, "brackets are nested too deeply");
+		open[(*n)++] = c == '(' ? ')' : c == '[' ? ']' : '}';
+	} else if (c && strchr(")]}", c) && (*n == 0 || open[--*n] != c)) {
+		jinja_fail(l->j, ERR_FORMAT, "unexpected '%c'", c);
+	}
+}
+
 /* The inside of {{ }} or {% %}. */
 static void lex_tag(struct lexer *l, char close, enum token_kind begin, enum token_kind end)
 {
+	const char *start = l->p;
 	emit(l, begin);
 	l->p += 2;
 	if (l->p < l->end && (*l->p == '-' || *l->p == '+'))
 		l->p++;
+	char brackets[NESTING];
 	int nesting = 0;
 	while (true) {
-		while (l->p < l->end && is_space(*l->p)) {
-			l->line += *l->p == '\n';
-			l->p++;
-		}
+		for (size_t n; (n = space_at(l->p, l->end));)
+			advance(l, l->p + n);
 		l->j->line = l->line;
 		if (l->p >= l->end)
 			jinja_fail(l->j, ERR_FORMAT, "a tag does not end");
-		const char *q = l->p + (*l->p == '-' || *l->p == '+');
-		bool ends = q + 1 < l->end && q[0] == close && q[1] == '}' && (close != '}' || nesting == 0);
+		const char *q = l->p + (*l->p == '-' || (*l->p == '+' && close == '%'));
+		bool ends = q + 1 < l->end && q[0] == close && q[1] == '}' && nesting == 0;
 		if (ends) {
 			bool strip = *l->p == '-', keep = *l->p == '+';
 			l->p = q + 2;
@@ -193,11 +252,11 @@ static void lex_tag(struct lexer *l, char close, enum token_kind begin, enum tok
 			return;
 		}
 		char c = *l->p;
-		nesting += (c == '{') - (c == '}');
+		balance(l, brackets, &nesting, c);
 		if (c == '\'' || c == '"') {
 			lex_string(l);
 		} else if (c >= '0' && c <= '9') {
-			lex_number(l);
+			lex_number(l, l->p > start && l->p[-1] == '.');
 		} else if (name_char(c)) {
 			const char *s = l->p;
 			while (l->p < l->end && name_char(*l->p))
@@ -219,6 +278,46 @@ static void lex_comment(struct lexer *l)
 	bool strip = q > l->p + 2 && q[-1] == '-', keep = q > l->p + 2 && q[-1] == '+';
 	advance(l, q + 2);
 	end_tag(l, strip, !keep);
+}
+
+static const char *skip_spaces(const struct lexer *l, const char *q)
+{
+	for (size_t n; (n = space_at(q, l->end));)
+		q += n;
+	return q;
+}
+
+/* "{% word %}" at q, with marks: the byte behind it, or NULL. *mark is that of its end. */
+static const char *bare_tag(const struct lexer *l, const char *q, const char *word, char *mark)
+{
+	size_t n = strlen(word);
+	if ((size_t)(l->end - q) < n + 4 || q[0] != '{' || q[1] != '%')
+		return NULL;
+	q += 2;
+	q = skip_spaces(l, q + (*q == '-' || *q == '+'));
+	if ((size_t)(l->end - q) < n + 2 || memcmp(q, word, n))
+		return NULL;
+	q = skip_spaces(l, q + n);
+	*mark = q < l->end && (*q == '-' || *q == '+') ? *q++ : 0;
+	return l->end - q >= 2 && q[0] == '%' && q[1] == '}' ? q + 2 : NULL;
+}
+
+/* {% raw %} ... {% endraw %}, where q is its first tag's end. */
+static void lex_raw(struct lexer *l, const char *q, char mark)
+{
+	char end_mark;
+	const char *close, *after = NULL;
+	advance(l, q);
+	end_tag(l, mark == '-', false);
+	if (l->p == l->end)
+		return;
+	for (close = l->p; close < l->end && !(after = bare_tag(l, close, "endraw", &end_mark));)
+		close++;
+	if (!after)
+		jinja_fail(l->j, ERR_FORMAT, "{%% raw %%} does not end");
+	lex_text(l, close);
+	advance(l, after);
+	end_tag(l, end_mark == '-', end_mark != '+');
 }
 
 /* Jinja counts every kind of line end as \n, and drops one at the end of the template. */
@@ -250,7 +349,11 @@ struct token *jinja_lex(struct jinja *j, const char *src, size_t len)
 		j->line = l.line;
 		if (q == l.end)
 			break;
-		if (q[1] == '#')
+		char mark;
+		const char *raw = bare_tag(&l, q, "raw", &mark);
+		if (raw && mark != '+')
+			lex_raw(&l, raw, mark);
+		else if (q[1] == '#')
 			lex_comment(&l);
 		else if (q[1] == '{')
 			lex_tag(&l, '}', T_VAR_BEGIN, T_VAR_END);

@@ -1,19 +1,11 @@
-/* Tokens to a syntax tree, by recursive descent in the order of jinja2/parser.py. */
+/* Expressions to a syntax tree, by recursive descent in the order of jinja2/parser.py. */
 #include <string.h>
 
-#include "chat/jinja.h"
+#include "chat/jinja_run.h"
 
 #define DEPTH 200
 
-struct parser {
-	struct jinja *j;
-	struct token *t;
-};
-
-static struct node *expression(struct parser *p);
-static struct node *statements(struct parser *p, const char *const *ends);
-
-static struct node *node(struct parser *p, enum node_kind kind)
+struct node *parse_node(struct parser *p, enum node_kind kind)
 {
 	struct node *n = jinja_alloc(p->j, sizeof(*n));
 	n->kind = kind;
@@ -21,7 +13,7 @@ static struct node *node(struct parser *p, enum node_kind kind)
 	return n;
 }
 
-_Noreturn static void unexpected(struct parser *p, const char *wanted)
+void parse_unexpected(struct parser *p, const char *wanted)
 {
 	p->j->line = p->t->line;
 	if (p->t->kind == T_NAME)
@@ -29,12 +21,12 @@ _Noreturn static void unexpected(struct parser *p, const char *wanted)
 	jinja_fail(p->j, ERR_FORMAT, "syntax error (wanted %s)", wanted);
 }
 
-static bool at_name(const struct parser *p, const char *name)
+bool parse_at(const struct parser *p, const char *name)
 {
 	return p->t->kind == T_NAME && !strcmp(p->t->name, name);
 }
 
-static bool accept(struct parser *p, enum token_kind kind)
+bool parse_accept(struct parser *p, enum token_kind kind)
 {
 	if (p->t->kind != kind)
 		return false;
@@ -42,60 +34,67 @@ static bool accept(struct parser *p, enum token_kind kind)
 	return true;
 }
 
-static bool accept_name(struct parser *p, const char *name)
+bool parse_accept_name(struct parser *p, const char *name)
 {
-	if (!at_name(p, name))
+	if (!parse_at(p, name))
 		return false;
 	p->t++;
 	return true;
 }
 
-static void expect(struct parser *p, enum token_kind kind, const char *wanted)
+void parse_expect(struct parser *p, enum token_kind kind, const char *wanted)
 {
-	if (!accept(p, kind))
-		unexpected(p, wanted);
+	if (!parse_accept(p, kind))
+		parse_unexpected(p, wanted);
 }
 
-static const char *expect_name(struct parser *p)
+const char *parse_name(struct parser *p)
 {
 	if (p->t->kind != T_NAME)
-		unexpected(p, "a name");
+		parse_unexpected(p, "a name");
 	return (p->t++)->name;
 }
 
-static void enter(struct parser *p)
+void parse_enter(struct parser *p)
 {
 	p->j->line = p->t->line;
 	if (++p->j->depth > DEPTH)
 		jinja_fail(p->j, ERR_LIMIT, "nested too deeply");
 }
 
-static struct node **append(struct node **tail, struct node *n)
+struct node **parse_append(struct node **tail, struct node *n)
 {
 	*tail = n;
 	return &n->next;
 }
 
-/* Arguments up to ")": expressions and name=expression. */
+/* Arguments up to ")": expressions, then name=expression, *list and **mapping. */
 static struct node *arguments(struct parser *p)
 {
 	struct node *first = NULL, **tail = &first;
-	while (!accept(p, T_RPAREN)) {
+	bool named = false;
+	while (!parse_accept(p, T_RPAREN)) {
 		if (first)
-			expect(p, T_COMMA, "a comma");
-		if (accept(p, T_RPAREN))
+			parse_expect(p, T_COMMA, "a comma");
+		if (first && parse_accept(p, T_RPAREN))
 			break;
-		if (p->t->kind == T_MUL || p->t->kind == T_POW)
-			unexpected(p, "an argument; * and ** are not supported");
-		if (p->t->kind == T_NAME && p->t[1].kind == T_ASSIGN) {
-			struct node *k = node(p, N_KEYWORD);
+		struct node *k = NULL;
+		if (p->t->kind == T_MUL || p->t->kind == T_POW) {
+			k = parse_node(p, p->t->kind == T_MUL ? N_STAR : N_STARSTAR);
+			p->t++;
+			k->a = parse_expression(p);
+		} else if (p->t->kind == T_NAME && p->t[1].kind == T_ASSIGN) {
+			k = parse_node(p, N_KEYWORD);
 			k->name = p->t->name;
 			p->t += 2;
-			k->a = expression(p);
-			tail = append(tail, k);
+			k->a = parse_expression(p);
+			named = true;
+		} else if (named) {
+			parse_unexpected(p, "a named argument");
 		} else {
-			tail = append(tail, expression(p));
+			k = parse_expression(p);
 		}
+		tail = parse_append(tail, k);
 	}
 	return first;
 }
@@ -103,62 +102,66 @@ static struct node *arguments(struct parser *p)
 /* "a, b" up to `close`, as list or tuple. */
 static struct node *elements(struct parser *p, enum node_kind kind, enum token_kind close)
 {
-	struct node *n = node(p, kind), **tail = &n->list;
-	while (!accept(p, close)) {
+	struct node *n = parse_node(p, kind), **tail = &n->list;
+	while (!parse_accept(p, close)) {
 		if (n->list)
-			expect(p, T_COMMA, "a comma");
-		if (accept(p, close))
+			parse_expect(p, T_COMMA, "a comma");
+		if (n->list && parse_accept(p, close))
 			break;
-		tail = append(tail, expression(p));
+		tail = parse_append(tail, parse_expression(p));
 	}
 	return n;
 }
 
 static struct node *parenthesis(struct parser *p)
 {
-	struct node *t = node(p, N_TUPLE), **tail = &t->list;
-	if (accept(p, T_RPAREN))
+	struct node *t = parse_node(p, N_TUPLE), **tail = &t->list;
+	if (parse_accept(p, T_RPAREN))
 		return t;
-	struct node *first = expression(p);
-	if (accept(p, T_RPAREN))
+	struct node *first = parse_expression(p);
+	if (parse_accept(p, T_RPAREN))
 		return first;
-	tail = append(tail, first);
-	while (accept(p, T_COMMA) && p->t->kind != T_RPAREN)
-		tail = append(tail, expression(p));
-	expect(p, T_RPAREN, "')'");
+	tail = parse_append(tail, first);
+	while (parse_accept(p, T_COMMA) && p->t->kind != T_RPAREN)
+		tail = parse_append(tail, parse_expression(p));
+	parse_expect(p, T_RPAREN, "')'");
 	return t;
 }
 
 static struct node *dictionary(struct parser *p)
 {
-	struct node *n = node(p, N_DICT), **tail = &n->list;
-	while (!accept(p, T_RBRACE)) {
+	struct node *n = parse_node(p, N_DICT), **tail = &n->list;
+	while (!parse_accept(p, T_RBRACE)) {
 		if (n->list)
-			expect(p, T_COMMA, "a comma");
-		if (accept(p, T_RBRACE))
+			parse_expect(p, T_COMMA, "a comma");
+		if (n->list && parse_accept(p, T_RBRACE))
 			break;
-		struct node *pair = node(p, N_KEYWORD);
-		pair->a = expression(p);
-		expect(p, T_COLON, "':'");
-		pair->b = expression(p);
-		tail = append(tail, pair);
+		struct node *pair = parse_node(p, N_KEYWORD);
+		pair->a = parse_expression(p);
+		parse_expect(p, T_COLON, "':'");
+		pair->b = parse_expression(p);
+		tail = parse_append(tail, pair);
 	}
 	return n;
 }
 
 static struct node *name_or_constant(struct parser *p)
 {
-	struct node *n = node(p, N_CONST);
+	struct node *n = parse_node(p, N_CONST);
 	const char *s = (p->t++)->name;
-	if (!strcmp(s, "true") || !strcmp(s, "True"))
+	if (!strcmp(s, "true") || !strcmp(s, "True")) {
 		n->value = v_bool(true);
-	else if (!strcmp(s, "false") || !strcmp(s, "False"))
+	} else if (!strcmp(s, "false") || !strcmp(s, "False")) {
 		n->value = v_bool(false);
-	else if (!strcmp(s, "none") || !strcmp(s, "None"))
+	} else if (!strcmp(s, "none") || !strcmp(s, "None")) {
 		n->value = v_none();
-	else {
+	} else {
 		n->kind = N_NAME;
 		n->name = s;
+		p->flags |= !strcmp(s, "caller")  ? USES_CALLER
+			: !strcmp(s, "varargs") ? USES_VARARGS
+			: !strcmp(s, "kwargs")  ? USES_KWARGS
+						: 0;
 	}
 	return n;
 }
@@ -170,7 +173,7 @@ static struct node *primary(struct parser *p)
 	case T_NAME:
 		return name_or_constant(p);
 	case T_STRING: {
-		n = node(p, N_CONST);
+		n = parse_node(p, N_CONST);
 		struct sbuf b = {0};
 		do /* strings side by side are one */
 			sbuf_str(p->j, &b, (p->t++)->value.s);
@@ -180,7 +183,7 @@ static struct node *primary(struct parser *p)
 	}
 	case T_INT:
 	case T_FLOAT:
-		n = node(p, N_CONST);
+		n = parse_node(p, N_CONST);
 		n->value = (p->t++)->value;
 		return n;
 	case T_LPAREN:
@@ -193,39 +196,61 @@ static struct node *primary(struct parser *p)
 		p->t++;
 		return dictionary(p);
 	default:
-		unexpected(p, "an expression");
+		parse_unexpected(p, "an expression");
 	}
+}
+
+static struct node *one_subscript(struct parser *p, struct node *of)
+{
+	struct node *n = parse_node(p, N_ITEM);
+	n->a = of;
+	if (p->t->kind != T_COLON)
+		n->b = parse_expression(p);
+	if (p->t->kind != T_COLON)
+		return n;
+	n->kind = N_SLICE;
+	struct node **part[] = {&n->c, &n->other};
+	for (int i = 0; i < 2 && parse_accept(p, T_COLON); i++)
+		if (p->t->kind != T_COLON && p->t->kind != T_RBRACKET && p->t->kind != T_COMMA)
+			*part[i] = parse_expression(p);
+	return n;
 }
 
 static struct node *subscript(struct parser *p, struct node *of)
 {
-	struct node *n = node(p, N_ITEM);
-	n->a = of;
-	if (p->t->kind != T_COLON)
-		n->b = expression(p);
-	if (p->t->kind == T_COLON) {
-		n->kind = N_SLICE;
-		struct node **part[] = {&n->c, &n->other};
-		for (int i = 0; i < 2 && accept(p, T_COLON); i++)
-			if (p->t->kind != T_COLON && p->t->kind != T_RBRACKET)
-				*part[i] = expression(p);
+	struct node *n = one_subscript(p, of);
+	if (p->t->kind == T_COMMA && n->kind == N_ITEM) { /* x[a, b]: the key is a tuple */
+		struct node *t = parse_node(p, N_TUPLE), **tail = parse_append(&t->list, n->b);
+		while (parse_accept(p, T_COMMA))
+			tail = parse_append(tail, parse_expression(p));
+		n->b = t;
 	}
-	expect(p, T_RBRACKET, "']'");
+	parse_expect(p, T_RBRACKET, "']'");
 	return n;
 }
 
-static struct node *filter(struct parser *p, struct node *of)
+/* a.b.c as a name: filters and tests may have dots, none of ours has. */
+static const char *dotted_name(struct parser *p)
 {
-	struct node *n = node(p, N_FILTER);
+	const char *name = parse_name(p);
+	if (p->t->kind == T_DOT)
+		parse_unexpected(p, "no dot behind the name of a filter or test");
+	return name;
+}
+
+struct node *parse_filter(struct parser *p, struct node *of)
+{
+	struct node *n = parse_node(p, N_FILTER);
 	n->a = of;
-	n->name = expect_name(p);
-	if (accept(p, T_LPAREN))
+	n->name = dotted_name(p);
+	if (!p->soft && !p->unknown && !filter_known(n->name))
+		p->unknown = n;
+	if (parse_accept(p, T_LPAREN))
 		n->list = arguments(p);
 	return n;
 }
 
 static struct node *postfix(struct parser *p, struct node *n);
-static struct node *unary(struct parser *p, bool with_filter);
 
 static bool starts_test_argument(const struct parser *p)
 {
@@ -237,8 +262,7 @@ static bool starts_test_argument(const struct parser *p)
 	case T_LBRACE:
 		return true;
 	case T_NAME:
-		return !at_name(p, "else") && !at_name(p, "or") && !at_name(p, "and") && !at_name(p, "if") &&
-			!at_name(p, "is") && !at_name(p, "in") && !at_name(p, "not") && !at_name(p, "recursive");
+		return !parse_at(p, "else") && !parse_at(p, "or") && !parse_at(p, "and");
 	default:
 		return false;
 	}
@@ -246,36 +270,48 @@ static bool starts_test_argument(const struct parser *p)
 
 static struct node *test(struct parser *p, struct node *of)
 {
-	struct node *n = node(p, N_TEST);
+	struct node *n = parse_node(p, N_TEST);
 	n->a = of;
-	n->op = accept_name(p, "not");
-	n->name = expect_name(p);
-	if (accept(p, T_LPAREN))
+	n->op = parse_accept_name(p, "not");
+	n->name = dotted_name(p);
+	if (!p->soft && !p->unknown && !test_known(n->name))
+		p->unknown = n;
+	if (parse_accept(p, T_LPAREN)) {
 		n->list = arguments(p);
-	else if (starts_test_argument(p))
+	} else if (starts_test_argument(p)) {
+		if (parse_at(p, "is"))
+			parse_unexpected(p, "one test only");
 		n->list = postfix(p, primary(p));
+	}
 	return n;
+}
+
+static struct node *call(struct parser *p, struct node *n)
+{
+	struct node *m = parse_node(p, N_CALL);
+	p->t++;
+	m->a = n;
+	m->list = arguments(p);
+	return m;
 }
 
 static struct node *postfix(struct parser *p, struct node *n)
 {
 	while (true) {
 		struct node *m;
-		if (accept(p, T_DOT)) {
-			m = node(p, N_ATTR);
+		if (parse_accept(p, T_DOT)) {
+			m = parse_node(p, N_ATTR);
 			m->a = n;
 			if (p->t->kind == T_INT) {
 				m->kind = N_ITEM;
 				m->b = primary(p);
 			} else {
-				m->name = expect_name(p);
+				m->name = parse_name(p);
 			}
-		} else if (accept(p, T_LBRACKET)) {
+		} else if (parse_accept(p, T_LBRACKET)) {
 			m = subscript(p, n);
-		} else if (accept(p, T_LPAREN)) {
-			m = node(p, N_CALL);
-			m->a = n;
-			m->list = arguments(p);
+		} else if (p->t->kind == T_LPAREN) {
+			m = call(p, n);
 		} else {
 			return n;
 		}
@@ -286,12 +322,12 @@ static struct node *postfix(struct parser *p, struct node *n)
 static struct node *filters(struct parser *p, struct node *n)
 {
 	while (true) {
-		if (accept(p, T_PIPE))
-			n = filter(p, n);
-		else if (accept_name(p, "is"))
+		if (parse_accept(p, T_PIPE))
+			n = parse_filter(p, n);
+		else if (parse_accept_name(p, "is"))
 			n = test(p, n);
 		else if (p->t->kind == T_LPAREN) /* a call of what a filter gave */
-			n = postfix(p, n);
+			n = call(p, n);
 		else
 			return n;
 	}
@@ -300,21 +336,22 @@ static struct node *filters(struct parser *p, struct node *n)
 static struct node *unary(struct parser *p, bool with_filter)
 {
 	struct node *n;
-	enter(p);
+	parse_enter(p);
 	if (p->t->kind == T_SUB || p->t->kind == T_ADD) {
-		n = node(p, p->t->kind == T_SUB ? N_NEG : N_POS);
+		n = parse_node(p, p->t->kind == T_SUB ? N_NEG : N_POS);
 		p->t++;
 		n->a = unary(p, false);
 	} else {
-		n = postfix(p, primary(p));
+		n = primary(p);
 	}
+	n = postfix(p, n);
 	p->j->depth--;
 	return with_filter ? filters(p, n) : n;
 }
 
 static struct node *binary(struct parser *p, int op, struct node *a, struct node *b)
 {
-	struct node *n = node(p, N_BINARY);
+	struct node *n = parse_node(p, N_BINARY);
 	n->op = op;
 	n->a = a;
 	n->b = b;
@@ -324,7 +361,7 @@ static struct node *binary(struct parser *p, int op, struct node *a, struct node
 static struct node *power(struct parser *p)
 {
 	struct node *n = unary(p, true);
-	while (accept(p, T_POW))
+	while (parse_accept(p, T_POW))
 		n = binary(p, T_POW, n, unary(p, true));
 	return n;
 }
@@ -342,7 +379,7 @@ static struct node *product(struct parser *p)
 static struct node *concatenation(struct parser *p)
 {
 	struct node *n = product(p);
-	while (accept(p, T_TILDE))
+	while (parse_accept(p, T_TILDE))
 		n = binary(p, T_TILDE, n, product(p));
 	return n;
 }
@@ -361,9 +398,9 @@ static int comparison(struct parser *p)
 {
 	if (p->t->kind >= T_EQ && p->t->kind <= T_GE)
 		return (int)(p->t++)->kind;
-	if (accept_name(p, "in"))
+	if (parse_accept_name(p, "in"))
 		return T_IN;
-	if (at_name(p, "not") && p->t[1].kind == T_NAME && !strcmp(p->t[1].name, "in")) {
+	if (parse_at(p, "not") && p->t[1].kind == T_NAME && !strcmp(p->t[1].name, "in")) {
 		p->t += 2;
 		return T_NOTIN;
 	}
@@ -376,24 +413,24 @@ static struct node *compare(struct parser *p)
 	struct node *first = sum(p), *n = NULL, **tail = NULL;
 	for (int op; (op = comparison(p));) {
 		if (!n) {
-			n = node(p, N_COMPARE);
+			n = parse_node(p, N_COMPARE);
 			n->a = first;
 			tail = &n->list;
 		}
-		struct node *part = node(p, N_COMPARE);
+		struct node *part = parse_node(p, N_COMPARE);
 		part->op = op;
 		part->a = sum(p);
-		tail = append(tail, part);
+		tail = parse_append(tail, part);
 	}
 	return n ? n : first;
 }
 
 static struct node *negation(struct parser *p)
 {
-	if (!at_name(p, "not"))
+	if (!parse_at(p, "not"))
 		return compare(p);
-	enter(p);
-	struct node *n = node(p, N_NOT);
+	parse_enter(p);
+	struct node *n = parse_node(p, N_NOT);
 	p->t++;
 	n->a = negation(p);
 	p->j->depth--;
@@ -403,8 +440,8 @@ static struct node *negation(struct parser *p)
 static struct node *conjunction(struct parser *p)
 {
 	struct node *n = negation(p);
-	while (at_name(p, "and")) {
-		struct node *m = node(p, N_AND);
+	while (parse_at(p, "and")) {
+		struct node *m = parse_node(p, N_AND);
 		p->t++;
 		m->a = n;
 		m->b = negation(p);
@@ -413,11 +450,11 @@ static struct node *conjunction(struct parser *p)
 	return n;
 }
 
-static struct node *disjunction(struct parser *p)
+struct node *parse_disjunction(struct parser *p)
 {
 	struct node *n = conjunction(p);
-	while (at_name(p, "or")) {
-		struct node *m = node(p, N_OR);
+	while (parse_at(p, "or")) {
+		struct node *m = parse_node(p, N_OR);
 		p->t++;
 		m->a = n;
 		m->b = conjunction(p);
@@ -426,251 +463,42 @@ static struct node *disjunction(struct parser *p)
 	return n;
 }
 
-static struct node *expression(struct parser *p)
+struct node *parse_expression(struct parser *p)
 {
-	enter(p);
-	struct node *n = disjunction(p);
-	while (at_name(p, "if")) {
-		struct node *m = node(p, N_TERNARY);
+	parse_enter(p);
+	struct token *begin = p->t;
+	const struct node *unknown = p->unknown;
+	struct node *n = parse_disjunction(p);
+	if (parse_at(p, "if") && !p->soft) { /* read again: what a condition guards may be unknown */
+		p->t = begin;
+		p->unknown = unknown;
+		p->soft++;
+		n = parse_expression(p);
+		p->soft--;
+		p->j->depth--;
+		return n;
+	}
+	while (parse_at(p, "if")) {
+		struct node *m = parse_node(p, N_TERNARY);
 		p->t++;
 		m->b = n;
-		m->a = disjunction(p);
-		if (accept_name(p, "else"))
-			m->c = expression(p);
+		m->a = parse_disjunction(p);
+		if (parse_accept_name(p, "else"))
+			m->c = parse_expression(p);
 		n = m;
 	}
 	p->j->depth--;
 	return n;
 }
 
-/* "a, b" without parentheses, as after `for ... in` and `set x =`. */
-static struct node *tuple_expression(struct parser *p)
+struct node *parse_tuple(struct parser *p, bool conditions)
 {
-	struct node *n = expression(p);
+	struct node *n = conditions ? parse_expression(p) : parse_disjunction(p);
 	if (p->t->kind != T_COMMA)
 		return n;
-	struct node *t = node(p, N_TUPLE), **tail = append(&t->list, n);
-	while (accept(p, T_COMMA) && p->t->kind != T_BLOCK_END && p->t->kind != T_VAR_END)
-		tail = append(tail, expression(p));
+	struct node *t = parse_node(p, N_TUPLE), **tail = parse_append(&t->list, n);
+	while (parse_accept(p, T_COMMA) && p->t->kind != T_BLOCK_END && p->t->kind != T_VAR_END &&
+		!parse_at(p, "recursive"))
+		tail = parse_append(tail, conditions ? parse_expression(p) : parse_disjunction(p));
 	return t;
-}
-
-/* --- statements --- */
-
-/* Assignment targets: names, ns.attribute, and tuples of names; in a list. */
-static struct node *targets(struct parser *p)
-{
-	struct node *first = NULL, **tail = &first;
-	bool paren = accept(p, T_LPAREN);
-	do {
-		struct node *n = node(p, N_NAME);
-		n->name = expect_name(p);
-		if (accept(p, T_DOT)) {
-			struct node *attr = node(p, N_ATTR);
-			attr->a = n;
-			attr->name = expect_name(p);
-			n = attr;
-		}
-		tail = append(tail, n);
-	} while (accept(p, T_COMMA) && p->t->kind == T_NAME && !at_name(p, "in"));
-	if (paren)
-		expect(p, T_RPAREN, "')'");
-	return first;
-}
-
-static void end_block(struct parser *p)
-{
-	expect(p, T_BLOCK_END, "the end of the tag");
-}
-
-static struct node *body_until(struct parser *p, const char *end)
-{
-	const char *const ends[] = {end, NULL};
-	end_block(p);
-	struct node *n = statements(p, ends);
-	p->t++; /* the end's name */
-	return n;
-}
-
-static struct node *parse_if(struct parser *p)
-{
-	static const char *const ends[] = {"elif", "else", "endif", NULL};
-	struct node *n = node(p, N_IF);
-	n->a = tuple_expression(p);
-	end_block(p);
-	n->body = statements(p, ends);
-	if (accept_name(p, "elif"))
-		n->other = parse_if(p);
-	else if (accept_name(p, "else"))
-		n->other = body_until(p, "endif");
-	else
-		p->t++;
-	return n;
-}
-
-static struct node *parse_for(struct parser *p)
-{
-	static const char *const ends[] = {"else", "endfor", NULL};
-	struct node *n = node(p, N_FOR);
-	n->list = targets(p);
-	if (!accept_name(p, "in"))
-		unexpected(p, "in");
-	n->a = disjunction(p);
-	if (p->t->kind == T_COMMA) {
-		struct node *t = node(p, N_TUPLE), **tail = append(&t->list, n->a);
-		while (accept(p, T_COMMA))
-			tail = append(tail, disjunction(p));
-		n->a = t;
-	}
-	if (accept_name(p, "if"))
-		n->b = expression(p);
-	if (at_name(p, "recursive"))
-		unexpected(p, "the end of the tag; recursive loops are not supported");
-	end_block(p);
-	n->body = statements(p, ends);
-	if (accept_name(p, "else"))
-		n->other = body_until(p, "endfor");
-	else
-		p->t++;
-	return n;
-}
-
-static struct node *parse_set(struct parser *p)
-{
-	struct node *n = node(p, N_SET);
-	n->list = targets(p);
-	if (accept(p, T_ASSIGN)) {
-		n->a = tuple_expression(p);
-		return n;
-	}
-	n->kind = N_SET_BLOCK;
-	if (accept(p, T_PIPE)) {
-		n->a = filter(p, NULL);
-		while (accept(p, T_PIPE))
-			n->a = filter(p, n->a);
-	}
-	n->body = body_until(p, "endset");
-	return n;
-}
-
-/* Parameters of a macro: names with defaults (N_KEYWORD). */
-static struct node *parameters(struct parser *p)
-{
-	struct node *first = NULL, **tail = &first;
-	expect(p, T_LPAREN, "'('");
-	while (!accept(p, T_RPAREN)) {
-		if (first)
-			expect(p, T_COMMA, "a comma");
-		struct node *k = node(p, N_KEYWORD);
-		k->name = expect_name(p);
-		if (accept(p, T_ASSIGN))
-			k->a = expression(p);
-		tail = append(tail, k);
-	}
-	return first;
-}
-
-static struct node *parse_macro(struct parser *p)
-{
-	struct node *n = node(p, N_MACRO);
-	n->name = expect_name(p);
-	n->list = parameters(p);
-	n->body = body_until(p, "endmacro");
-	return n;
-}
-
-static struct node *parse_call(struct parser *p)
-{
-	struct node *n = node(p, N_CALL_BLOCK);
-	if (p->t->kind == T_LPAREN)
-		n->list = parameters(p);
-	n->a = expression(p);
-	if (n->a->kind != N_CALL)
-		unexpected(p, "a call");
-	n->body = body_until(p, "endcall");
-	return n;
-}
-
-static struct node *parse_filter_block(struct parser *p)
-{
-	struct node *n = node(p, N_FILTER_BLOCK);
-	n->a = filter(p, NULL);
-	while (accept(p, T_PIPE))
-		n->a = filter(p, n->a);
-	n->body = body_until(p, "endfilter");
-	return n;
-}
-
-static struct node *statement(struct parser *p)
-{
-	struct node *n;
-	if (accept_name(p, "if"))
-		return parse_if(p);
-	if (accept_name(p, "for"))
-		return parse_for(p);
-	if (accept_name(p, "set"))
-		return parse_set(p);
-	if (accept_name(p, "macro"))
-		return parse_macro(p);
-	if (accept_name(p, "call"))
-		return parse_call(p);
-	if (accept_name(p, "filter"))
-		return parse_filter_block(p);
-	if (accept_name(p, "generation")) {
-		n = node(p, N_BLOCK);
-		n->body = body_until(p, "endgeneration");
-		return n;
-	}
-	if (accept_name(p, "break"))
-		return node(p, N_BREAK);
-	if (accept_name(p, "continue"))
-		return node(p, N_CONTINUE);
-	if (p->t->kind == T_NAME) {
-		p->j->line = p->t->line;
-		jinja_fail(p->j, ERR_UNSUPPORTED, "the statement \"%.60s\" is not supported here", p->t->name);
-	}
-	unexpected(p, "a statement");
-}
-
-/* Statements up to a tag that begins with one of `ends` (not consumed beyond "{%"), or to the end. */
-static struct node *statements(struct parser *p, const char *const *ends)
-{
-	struct node *first = NULL, **tail = &first;
-	enter(p);
-	while (true) {
-		p->j->line = p->t->line;
-		if (p->t->kind == T_END) {
-			if (ends)
-				jinja_fail(p->j, ERR_FORMAT, "the template ends, but {%% %s %%} is missing", ends[0]);
-			break;
-		}
-		if (p->t->kind == T_TEXT) {
-			struct node *n = node(p, N_TEXT);
-			n->value = (p->t++)->value;
-			tail = append(tail, n);
-		} else if (p->t->kind == T_VAR_BEGIN) {
-			struct node *n = node(p, N_PRINT);
-			p->t++;
-			n->a = tuple_expression(p);
-			expect(p, T_VAR_END, "'}}'");
-			tail = append(tail, n);
-		} else {
-			expect(p, T_BLOCK_BEGIN, "a tag");
-			for (const char *const *e = ends; e && *e; e++)
-				if (at_name(p, *e)) {
-					p->j->depth--;
-					return first;
-				}
-			tail = append(tail, statement(p));
-			end_block(p);
-		}
-	}
-	p->j->depth--;
-	return first;
-}
-
-struct node *jinja_parse(struct jinja *j, struct token *t)
-{
-	struct parser p = {j, t};
-	return statements(&p, NULL);
 }

@@ -1,3 +1,4 @@
+/* Memory, and values as Python compares and iterates them. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -56,14 +57,23 @@ void jinja_fail(struct jinja *j, enum err_code code, const char *fmt, ...)
 	longjmp(j->fail, 1);
 }
 
+void jinja_work(struct jinja *j, uint64_t steps)
+{
+	j->steps += steps;
+	if (j->steps > JINJA_STEPS)
+		jinja_fail(j, ERR_LIMIT, "the template runs too long");
+}
+
+/* --- making --- */
+
 struct value v_none(void)
 {
 	return (struct value){.type = V_NONE};
 }
 
-struct value v_undefined(void)
+struct value v_undefined(const char *name)
 {
-	return (struct value){.type = V_UNDEFINED};
+	return (struct value){.type = V_UNDEFINED, .name = name};
 }
 
 struct value v_bool(bool b)
@@ -81,12 +91,18 @@ struct value v_float(double f)
 	return (struct value){.type = V_FLOAT, .f = f};
 }
 
+struct value v_of(struct str s)
+{
+	return (struct value){.type = V_STR, .s = s};
+}
+
 struct value v_bytes(struct jinja *j, const char *p, size_t len, bool user)
 {
 	char *copy = jinja_alloc(j, 2 * len + 1);
-	memcpy(copy, p, len);
+	if (len)
+		memcpy(copy, p, len);
 	memset(copy + len, user, len);
-	return (struct value){.type = V_STR, .s = {copy, (uint8_t *)copy + len, len}};
+	return v_of((struct str){copy, (uint8_t *)copy + len, len, false});
 }
 
 struct value v_literal(struct jinja *j, const char *s)
@@ -108,7 +124,7 @@ static void *grow(struct jinja *j, void *p, size_t *cap, size_t n, size_t size)
 {
 	if (n < *cap)
 		return p;
-	size_t want = *cap ? *cap * 2 : 8;
+	size_t want = *cap ? *cap * 2 : 4;
 	void *q = jinja_alloc(j, want * size);
 	if (n)
 		memcpy(q, p, n * size);
@@ -140,34 +156,88 @@ struct value *dict_get_str(const struct dict *d, const char *key)
 
 void dict_set(struct jinja *j, struct dict *d, struct value key, struct value x)
 {
+	if (!v_hashable(&key))
+		jinja_fail(j, ERR_FORMAT, "a %s can't be a key", v_type_name(&key));
 	struct value *at = dict_get(d, &key);
 	if (at) {
 		*at = x;
 		return;
 	}
+	jinja_work(j, d->n / 64);
 	d->p = grow(j, d->p, &d->cap, d->n, sizeof(*d->p));
 	d->p[d->n++] = (struct pair){key, x};
 }
 
+/* --- asking --- */
+
 bool str_is(const struct value *v, const char *s)
 {
-	return v->type == V_STR && v->s.len == strlen(s) && !memcmp(v->s.p, s, v->s.len);
+	return v->type == V_STR && v->s.len == strlen(s) && (v->s.len == 0 || !memcmp(v->s.p, s, v->s.len));
+}
+
+char *v_name(struct jinja *j, const struct value *v)
+{
+	if (v->type != V_STR)
+		jinja_fail(j, ERR_FORMAT, "a name is a string, not a %s", v_type_name(v));
+	char *s = jinja_alloc(j, v->s.len + 1);
+	if (v->s.len)
+		memcpy(s, v->s.p, v->s.len);
+	return s;
+}
+
+bool is_int(const struct value *v)
+{
+	return v->type == V_INT || v->type == V_BOOL || v->type == V_BIG;
 }
 
 bool is_number(const struct value *v)
 {
-	return v->type == V_INT || v->type == V_FLOAT || v->type == V_BOOL;
+	return is_int(v) || v->type == V_FLOAT;
+}
+
+bool is_sequence(const struct value *v)
+{
+	return v->type == V_LIST || v->type == V_TUPLE || v->type == V_RANGE;
+}
+
+bool is_iterable(const struct value *v)
+{
+	return v->type == V_STR || (v->type >= V_LIST && v->type <= V_DICT) || v->type == V_UNDEFINED ||
+		v->type == V_LOOP;
+}
+
+bool v_hashable(const struct value *v)
+{
+	if (v->type == V_LIST || v->type == V_DICT || v->type == V_VIEW)
+		return false;
+	for (size_t i = 0; v->type == V_TUPLE && i < v->list->n; i++)
+		if (v->list->p[i].type == V_TUPLE ? v->list == v->list->p[i].list : !v_hashable(&v->list->p[i]))
+			return false;
+	return true;
 }
 
 double to_double(const struct value *v)
 {
-	return v->type == V_FLOAT ? v->f : v->type == V_BOOL ? v->b : (double)v->i;
+	return v->type == V_FLOAT  ? v->f
+		: v->type == V_BOOL ? v->b
+		: v->type == V_BIG  ? big_to_double(v->big)
+				    : (double)v->i;
+}
+
+int64_t to_int(struct jinja *j, const struct value *v, const char *what)
+{
+	if (v->type == V_BOOL)
+		return v->b;
+	if (v->type != V_INT)
+		jinja_fail(j, ERR_FORMAT, "%s wants a whole number, not a %s", what, v_type_name(v));
+	return v->i;
 }
 
 const char *v_type_name(const struct value *v)
 {
-	static const char *const names[] = {"undefined", "NoneType", "bool", "int", "float", "str", "list",
-		"tuple", "dict", "namespace", "macro", "function", "method", "loop"};
+	static const char *const names[] = {"undefined", "NoneType", "bool", "int", "int", "float", "str",
+		"list", "tuple", "generator", "view", "range", "dict", "Namespace", "macro", "function",
+		"method", "loop", "Cycler", "Joiner"};
 	return names[v->type];
 }
 
@@ -187,6 +257,8 @@ bool v_truth(const struct value *v)
 		return v->s.len > 0;
 	case V_LIST:
 	case V_TUPLE:
+	case V_VIEW:
+	case V_RANGE:
 		return v->list->n > 0;
 	case V_DICT:
 		return v->dict->n > 0;
@@ -195,14 +267,36 @@ bool v_truth(const struct value *v)
 	}
 }
 
+static bool equal(const struct value *a, const struct value *b, int depth);
+
+static bool equal_lists(const struct list *a, const struct list *b, int depth)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (!equal(&a->p[i], &b->p[i], depth + 1))
+			return false;
+	return true;
+}
+
+static bool equal_dicts(const struct dict *a, const struct dict *b, int depth)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++) {
+		struct value *x = dict_get(b, &a->p[i].key);
+		if (!x || !equal(x, &a->p[i].value, depth + 1))
+			return false;
+	}
+	return true;
+}
+
 static bool equal(const struct value *a, const struct value *b, int depth)
 {
 	if (depth > DEPTH)
 		return false;
 	if (is_number(a) && is_number(b))
-		return a->type != V_FLOAT && b->type != V_FLOAT
-			? (a->type == V_BOOL ? a->b : a->i) == (b->type == V_BOOL ? b->b : b->i)
-			: to_double(a) == to_double(b);
+		return number_compare(a, b) == 0;
 	if (a->type != b->type)
 		return false;
 	switch (a->type) {
@@ -210,26 +304,19 @@ static bool equal(const struct value *a, const struct value *b, int depth)
 	case V_NONE:
 		return true;
 	case V_STR:
-		return a->s.len == b->s.len && !memcmp(a->s.p, b->s.p, a->s.len);
+		return a->s.len == b->s.len && (a->s.len == 0 || !memcmp(a->s.p, b->s.p, a->s.len));
 	case V_LIST:
 	case V_TUPLE:
-		if (a->list->n != b->list->n)
-			return false;
-		for (size_t i = 0; i < a->list->n; i++)
-			if (!equal(&a->list->p[i], &b->list->p[i], depth + 1))
-				return false;
-		return true;
+	case V_RANGE:
+		return equal_lists(a->list, b->list, depth);
 	case V_DICT:
-		if (a->dict->n != b->dict->n)
-			return false;
-		for (size_t i = 0; i < a->dict->n; i++) {
-			struct value *x = dict_get(b->dict, &a->dict->p[i].key);
-			if (!x || !equal(x, &a->dict->p[i].value, depth + 1))
-				return false;
-		}
-		return true;
+		return equal_dicts(a->dict, b->dict, depth);
+	case V_METHOD:
+		return !strcmp(a->method->name, b->method->name) && equal(&a->method->self, &b->method->self, depth + 1);
+	case V_FUNCTION:
+		return a->function == b->function;
 	default:
-		return a->dict == b->dict;
+		return a->list == b->list;
 	}
 }
 
@@ -242,28 +329,35 @@ static int compare_str(const struct str *a, const struct str *b)
 {
 	size_t n = a->len < b->len ? a->len : b->len;
 	int d = n ? memcmp(a->p, b->p, n) : 0; /* UTF-8 sorts as its code points do */
-	return d ? d : a->len < b->len ? -1 : a->len > b->len;
+	return d ? (d < 0 ? -1 : 1) : a->len < b->len ? -1 : a->len > b->len;
+}
+
+static int compare(struct jinja *j, const struct value *a, const struct value *b, int depth)
+{
+	if (is_number(a) && is_number(b))
+		return number_compare(a, b);
+	if (a->type == V_STR && b->type == V_STR)
+		return compare_str(&a->s, &b->s);
+	if ((a->type == V_LIST || a->type == V_TUPLE) && a->type == b->type && depth < DEPTH) {
+		for (size_t i = 0; i < a->list->n && i < b->list->n; i++)
+			if (!v_equal(&a->list->p[i], &b->list->p[i]))
+				return compare(j, &a->list->p[i], &b->list->p[i], depth + 1);
+		return a->list->n < b->list->n ? -1 : a->list->n > b->list->n;
+	}
+	const struct value *u = a->type == V_UNDEFINED ? a : b;
+	if (u->type == V_UNDEFINED)
+		jinja_fail(j, ERR_FORMAT, "'%.60s' is undefined", u->name ? u->name : "a value");
+	jinja_fail(j, ERR_FORMAT, "%s and %s can't be ordered", v_type_name(a), v_type_name(b));
 }
 
 int v_compare(struct jinja *j, const struct value *a, const struct value *b)
 {
-	if (is_number(a) && is_number(b)) {
-		double x = to_double(a), y = to_double(b);
-		return x < y ? -1 : x > y;
-	}
-	if (a->type == V_STR && b->type == V_STR)
-		return compare_str(&a->s, &b->s);
-	if ((a->type == V_LIST || a->type == V_TUPLE) && a->type == b->type) {
-		for (size_t i = 0; i < a->list->n && i < b->list->n; i++)
-			if (!v_equal(&a->list->p[i], &b->list->p[i]))
-				return v_compare(j, &a->list->p[i], &b->list->p[i]);
-		return a->list->n < b->list->n ? -1 : a->list->n > b->list->n;
-	}
-	jinja_fail(j, ERR_FORMAT, "%s and %s can't be ordered", v_type_name(a), v_type_name(b));
+	return compare(j, a, b, 0);
 }
 
 bool v_contains(struct jinja *j, const struct value *in, const struct value *x)
 {
+	struct value items;
 	switch (in->type) {
 	case V_STR:
 		if (x->type != V_STR)
@@ -272,11 +366,18 @@ bool v_contains(struct jinja *j, const struct value *in, const struct value *x)
 			(in->s.len >= x->s.len && memmem(in->s.p, in->s.len, x->s.p, x->s.len));
 	case V_LIST:
 	case V_TUPLE:
-		for (size_t i = 0; i < in->list->n; i++)
-			if (v_equal(&in->list->p[i], x))
+	case V_RANGE:
+	case V_VIEW:
+	case V_GENERATOR:
+		items = v_iter(j, in);
+		jinja_work(j, items.list->n / 16);
+		for (size_t i = 0; i < items.list->n; i++)
+			if (v_equal(&items.list->p[i], x))
 				return true;
 		return false;
 	case V_DICT:
+		if (!v_hashable(x))
+			jinja_fail(j, ERR_FORMAT, "a %s can't be a key", v_type_name(x));
 		return dict_get(in->dict, x) != NULL;
 	case V_UNDEFINED:
 		return false;
@@ -295,6 +396,8 @@ size_t v_length(struct jinja *j, const struct value *v)
 		return n;
 	case V_LIST:
 	case V_TUPLE:
+	case V_RANGE:
+	case V_VIEW:
 		return v->list->n;
 	case V_DICT:
 		return v->dict->n;
@@ -307,167 +410,39 @@ size_t v_length(struct jinja *j, const struct value *v)
 
 struct value v_iter(struct jinja *j, const struct value *v)
 {
-	struct value out = v_list(j, V_LIST);
+	struct value out;
 	switch (v->type) {
 	case V_LIST:
 	case V_TUPLE:
+	case V_RANGE:
+	case V_VIEW:
 		return *v;
-	case V_UNDEFINED:
+	case V_GENERATOR:
+		if (v->list->broken)
+			jinja_fail(j, ERR_FORMAT, "a filter of sequences was given none");
+		out = v_list(j, V_LIST);
+		out.list->p = v->list->p + v->list->taken;
+		out.list->n = v->list->n - v->list->taken;
+		out.list->cap = out.list->n; /* full: adding copies */
+		v->list->taken = v->list->n;
 		return out;
+	case V_UNDEFINED:
+		return v_list(j, V_LIST);
 	case V_DICT:
+		out = v_list(j, V_LIST);
 		for (size_t i = 0; i < v->dict->n; i++)
 			list_add(j, &out, v->dict->p[i].key);
 		return out;
 	case V_STR:
+		out = v_list(j, V_LIST);
+		jinja_work(j, v->s.len / 8);
 		for (size_t i = 0, n; i < v->s.len; i += n) {
 			uint32_t cp;
 			n = utf8_decode(v->s.p + i, v->s.len - i, &cp, NULL);
-			list_add(j, &out, (struct value){.type = V_STR, .s = {v->s.p + i, v->s.m + i, n}});
+			list_add(j, &out, v_of((struct str){v->s.p + i, v->s.m + i, n, false}));
 		}
 		return out;
 	default:
 		jinja_fail(j, ERR_FORMAT, "a %s can't be iterated", v_type_name(v));
 	}
-}
-
-/* --- strings --- */
-
-void sbuf_add(struct jinja *j, struct sbuf *b, const char *p, const uint8_t *m, size_t len, bool user)
-{
-	if (b->cap - b->len < len) {
-		size_t cap = b->cap * 2 > b->len + len ? b->cap * 2 : b->len + len + 64;
-		char *q = jinja_alloc(j, 2 * cap);
-		if (b->len) {
-			memcpy(q, b->p, b->len);
-			memcpy(q + cap, b->m, b->len);
-		}
-		b->p = q;
-		b->m = (uint8_t *)q + cap;
-		b->cap = cap;
-	}
-	if (len == 0)
-		return;
-	memcpy(b->p + b->len, p, len);
-	if (m)
-		memcpy(b->m + b->len, m, len);
-	else
-		memset(b->m + b->len, user, len);
-	b->len += len;
-}
-
-void sbuf_str(struct jinja *j, struct sbuf *b, struct str s)
-{
-	sbuf_add(j, b, s.p, s.m, s.len, false);
-}
-
-void sbuf_puts(struct jinja *j, struct sbuf *b, const char *s)
-{
-	sbuf_add(j, b, s, NULL, strlen(s), false);
-}
-
-struct value sbuf_value(struct jinja *j, struct sbuf *b)
-{
-	sbuf_add(j, b, "", NULL, 0, false);
-	return (struct value){.type = V_STR, .s = {b->p ? b->p : "", b->m, b->len}};
-}
-
-static void float_repr(struct jinja *j, struct sbuf *b, double f)
-{
-	char s[40];
-	if (isnan(f) || isinf(f)) {
-		sbuf_puts(j, b, isnan(f) ? "nan" : f < 0 ? "-inf" : "inf");
-		return;
-	}
-	for (int digits = 1; digits <= 17; digits++) {
-		snprintf(s, sizeof(s), "%.*g", digits, f);
-		if (strtod(s, NULL) == f)
-			break;
-	}
-	double mag = fabs(f);
-	if (strchr(s, 'e') && mag >= 1e-4 && mag < 1e16) { /* Python writes these out */
-		snprintf(s, sizeof(s), "%.0f", f);
-	}
-	sbuf_puts(j, b, s);
-	if (!strpbrk(s, ".e"))
-		sbuf_puts(j, b, ".0");
-}
-
-static void repr_str(struct jinja *j, struct sbuf *b, struct str s)
-{
-	bool single = s.len && memchr(s.p, '\'', s.len), dbl = s.len && memchr(s.p, '"', s.len);
-	char q = single && !dbl ? '"' : '\'';
-	sbuf_add(j, b, &q, NULL, 1, false);
-	for (size_t i = 0; i < s.len; i++) {
-		char c = s.p[i], hex[8];
-		if (c == q || c == '\\') {
-			sbuf_add(j, b, "\\", s.m + i, 1, false);
-			sbuf_add(j, b, &c, s.m + i, 1, false);
-		} else if (c == '\n' || c == '\r' || c == '\t') {
-			sbuf_puts(j, b, c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t");
-		} else if ((uint8_t)c < 32 || c == 127) {
-			snprintf(hex, sizeof(hex), "\\x%02x", (uint8_t)c);
-			sbuf_puts(j, b, hex);
-		} else {
-			sbuf_add(j, b, &c, s.m + i, 1, false);
-		}
-	}
-	sbuf_add(j, b, &q, NULL, 1, false);
-}
-
-static void repr(struct jinja *j, struct sbuf *b, const struct value *v, int depth)
-{
-	char s[32];
-	if (depth > DEPTH)
-		jinja_fail(j, ERR_LIMIT, "values are nested too deeply");
-	switch (v->type) {
-	case V_UNDEFINED:
-		sbuf_puts(j, b, depth ? "Undefined" : "");
-		break;
-	case V_NONE:
-		sbuf_puts(j, b, "None");
-		break;
-	case V_BOOL:
-		sbuf_puts(j, b, v->b ? "True" : "False");
-		break;
-	case V_INT:
-		snprintf(s, sizeof(s), "%lld", (long long)v->i);
-		sbuf_puts(j, b, s);
-		break;
-	case V_FLOAT:
-		float_repr(j, b, v->f);
-		break;
-	case V_STR:
-		repr_str(j, b, v->s);
-		break;
-	case V_LIST:
-	case V_TUPLE:
-		sbuf_puts(j, b, v->type == V_LIST ? "[" : "(");
-		for (size_t i = 0; i < v->list->n; i++) {
-			sbuf_puts(j, b, i ? ", " : "");
-			repr(j, b, &v->list->p[i], depth + 1);
-		}
-		sbuf_puts(j, b, v->type == V_LIST ? "]" : v->list->n == 1 ? ",)" : ")");
-		break;
-	case V_DICT:
-		sbuf_puts(j, b, "{");
-		for (size_t i = 0; i < v->dict->n; i++) {
-			sbuf_puts(j, b, i ? ", " : "");
-			repr(j, b, &v->dict->p[i].key, depth + 1);
-			sbuf_puts(j, b, ": ");
-			repr(j, b, &v->dict->p[i].value, depth + 1);
-		}
-		sbuf_puts(j, b, "}");
-		break;
-	default:
-		jinja_fail(j, ERR_UNSUPPORTED, "a %s can't be printed", v_type_name(v));
-	}
-}
-
-struct value v_str(struct jinja *j, const struct value *v)
-{
-	if (v->type == V_STR)
-		return *v;
-	struct sbuf b = {0};
-	repr(j, &b, v, 0);
-	return sbuf_value(j, &b);
 }
