@@ -34,7 +34,7 @@ static size_t space_at(const char *s, const char *end)
 {
 	uint32_t cp;
 	size_t n = s < end ? utf8_decode(s, (size_t)(end - s), &cp, NULL) : 0;
-	return n && char_is_space(cp) ? n : 0;
+	return n && py_is_space(cp) ? n : 0;
 }
 
 static size_t space_before(const char *from, const char *s)

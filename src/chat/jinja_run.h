@@ -82,8 +82,8 @@ struct value string_method(struct eval *ev, struct str s, const char *name, cons
 struct value string_call(struct eval *ev, struct value s, const char *name); /* without arguments */
 struct value string_pad(struct jinja *j, struct str s, size_t width, struct str fill, char align); /* < > ^ c */
 struct value string_iter_lines(struct jinja *j, struct str s, bool keep_ends);
-bool char_is_space(uint32_t cp);
-bool char_is_printable(uint32_t cp);
+bool py_is_space(uint32_t cp);
+bool py_is_printable(uint32_t cp);
 size_t str_chars(struct str s);
 struct str str_piece(struct str s, size_t from, size_t to);
 

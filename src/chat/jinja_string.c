@@ -18,7 +18,7 @@ size_t str_chars(struct str s)
 	return n;
 }
 
-bool char_is_space(uint32_t cp) /* Python's str.isspace */
+bool py_is_space(uint32_t cp) /* Python's str.isspace */
 {
 	return (cp >= 9 && cp <= 13) || (cp >= 28 && cp <= 32) || cp == 0x85 || cp == 0xA0 || cp == 0x1680 ||
 		(cp >= 0x2000 && cp <= 0x200A) || cp == 0x2028 || cp == 0x2029 || cp == 0x202F ||
@@ -37,7 +37,7 @@ static bool in_set(const struct str *set, const char *p, size_t n)
 	uint32_t cp;
 	if (!set) {
 		utf8_decode(p, n, &cp, NULL);
-		return char_is_space(cp);
+		return py_is_space(cp);
 	}
 	return n <= set->len && memmem(set->p, set->len, p, n) != NULL;
 }
@@ -110,7 +110,7 @@ static struct value split_spaces(struct jinja *j, struct str s, int64_t max, boo
 				n++;
 			size_t k = utf8_decode(s.p + (right ? i - n : i), right ? n : s.len - i, &cp, NULL);
 			n = right ? n : k;
-			if (char_is_space(cp))
+			if (py_is_space(cp))
 				break;
 		}
 		list_add(j, &out, v_of(right ? str_piece(s, i, s.len) : str_piece(s, 0, i)));
@@ -325,8 +325,8 @@ static const struct {
 	bool (*ok)(uint32_t cp);
 	bool when_empty;
 } classes[] = {{"isdigit", digit_like, false}, {"isdecimal", digit, false}, {"isnumeric", numeric, false},
-	{"isalpha", letter, false}, {"isalnum", letter_or_digit, false}, {"isspace", char_is_space, false},
-	{"isascii", ascii, true}, {"isprintable", char_is_printable, true}};
+	{"isalpha", letter, false}, {"isalnum", letter_or_digit, false}, {"isspace", py_is_space, false},
+	{"isascii", ascii, true}, {"isprintable", py_is_printable, true}};
 
 /* --- searching --- */
 

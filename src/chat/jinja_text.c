@@ -97,7 +97,7 @@ void float_repr(char s[40], double f)
 		strcat(s, ".0");
 }
 
-bool char_is_printable(uint32_t cp)
+bool py_is_printable(uint32_t cp)
 {
 	if (cp == ' ')
 		return true;
@@ -123,7 +123,7 @@ static void repr_char(struct jinja *j, struct sbuf *b, const char *p, size_t n, 
 	utf8_decode(p, n, &cp, NULL);
 	if (cp == '\n' || cp == '\r' || cp == '\t')
 		snprintf(hex, sizeof(hex), "\\%c", cp == '\n' ? 'n' : cp == '\r' ? 'r' : 't');
-	else if (char_is_printable(cp) && !(ascii && cp > 126)) {
+	else if (py_is_printable(cp) && !(ascii && cp > 126)) {
 		sbuf_add(j, b, p, NULL, n, user);
 		return;
 	} else if (cp < 0x100)

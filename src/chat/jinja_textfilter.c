@@ -48,7 +48,7 @@ static struct value f_title(struct eval *ev, struct value in, const struct args 
 		uint32_t cp;
 		n = utf8_decode(s.s.p + i, s.s.len - i, &cp, NULL);
 		struct value c = v_of(str_piece(s.s, i, i + n));
-		bool between = char_is_space(cp) || (cp < 128 && cp && strchr("-({[<", (int)cp));
+		bool between = py_is_space(cp) || (cp < 128 && cp && strchr("-({[<", (int)cp));
 		sbuf_str(ev->j, &b, between ? c.s : string_call(ev, c, start ? "upper" : "lower").s);
 		start = between;
 	}
