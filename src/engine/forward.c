@@ -9,6 +9,8 @@
 void forward_account(struct engine *en, enum cause cause, const char *what)
 {
 	int64_t now = clock_ns();
+	if (!en->c.backend->host_memory && !what)
+		return; /* a device tells at the end of the pass: forward_device_times */
 	trace_span(en->trace, cause, what, en->mark, now);
 	en->mark = now;
 }
@@ -267,7 +269,10 @@ int forward_pass(struct engine *en, const struct pass *p, struct err *e)
 		*e = late;
 		rc = -1;
 	}
-	forward_account(en, CAUSE_COMPUTE, NULL);
+	if (b->host_memory)
+		forward_account(en, CAUSE_COMPUTE, NULL);
+	else
+		forward_device_times(en);
 	if (rc < 0)
 		stream_rewind(en->stream);
 	trace_pass_end(en->trace, rc == 0);

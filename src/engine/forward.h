@@ -86,6 +86,8 @@ uint64_t small_bytes(const struct model *m);
 
 /* Time since the mark belongs to `cause`. */
 void forward_account(struct engine *en, enum cause cause, const char *what);
+/* Where the time went on a device with memory of its own, from the events of the pass. */
+void forward_device_times(struct engine *en);
 
 /* A norm, bias or other small vector on the device, or NULL. */
 const float *forward_small(const struct engine *en, uint32_t layer, enum role role);

@@ -37,7 +37,8 @@ struct experts {
 	uint32_t n_guesses, n_asked;
 	uint32_t awaited; /* the engine waits for it now */
 	struct pool pool;
-	char *memory;
+	char *memory;		  /* on the device */
+	struct ring_memory stage; /* with memory of the device's own: where reads go */
 	uint64_t random;
 };
 
@@ -80,9 +81,11 @@ int experts_init(struct stream *s, struct err *e)
 		return err_nomem(e);
 	for (uint32_t i = 0; i < x->n; i++)
 		x->x[i] = (struct expert){.e = {.load = NO_LOAD, .tier = TIER_RAM}, .block = POOL_NONE};
-	if (!(x->memory = host_memory(s, x->pool.size)))
+	struct backend *b = s->c.backend;
+	x->memory = b->host_memory ? host_memory(s, x->pool.size) : b->ops->alloc(b, x->pool.size);
+	if (!x->memory)
 		return err_set(e, ERR_NOMEM, "out of memory for %zu MiB of experts", x->pool.size >> 20);
-	return 0;
+	return b->host_memory ? 0 : ring_memory_init(s, &x->stage, stream_stage_bytes(sc), e);
 }
 
 void experts_clear(struct stream *s)
@@ -90,7 +93,10 @@ void experts_clear(struct stream *s)
 	struct experts *x = s->experts;
 	if (!x)
 		return;
-	host_memory_free(s, x->memory, x->pool.size);
+	struct backend *b = s->c.backend;
+	if (x->memory)
+		b->ops->free(b, x->memory, x->pool.size);
+	ring_memory_clear(s, &x->stage);
 	pool_clear(&x->pool);
 	free(x->x);
 	free(x->held);
@@ -134,7 +140,7 @@ static uint32_t let_go(struct stream *s, uint32_t chunk)
 	if (c->e.state == COMING)
 		load_drop(s, &s->loads[c->e.load]);
 	c->e.state = ABSENT;
-	c->e.memory = NULL;
+	c->e.memory = c->e.device = NULL;
 	uint32_t last = x->held[--x->n_held];
 	x->held[c->place] = last;
 	x->x[last].place = c->place;
@@ -197,7 +203,9 @@ static bool make_room(struct stream *s, uint32_t chunk, bool wanted)
 		while (x->pool.blocks[hole].bytes < bytes && widen(s, &hole, wanted))
 			;
 	}
-	c->e.memory = x->memory + x->pool.blocks[c->block].start;
+	char *memory = x->memory + x->pool.blocks[c->block].start;
+	c->e.memory = s->upload ? NULL : memory;
+	c->e.device = s->upload ? memory : NULL;
 	c->place = x->n_held;
 	x->held[x->n_held++] = chunk;
 	return true;
@@ -210,7 +218,8 @@ static bool start(struct stream *s, uint32_t chunk, bool last_resort, uint32_t *
 	struct expert *c = &s->experts->x[chunk];
 	if (!make_room(s, chunk, last_resort))
 		return false;
-	if (load_start(s, &c->e, &s->c.schedule->expert_chunks[chunk], chunk, true, partial))
+	if (load_start(s, &c->e, &s->c.schedule->expert_chunks[chunk], chunk, true,
+		    &s->experts->stage, partial))
 		return true;
 	let_go(s, chunk);
 	return false;
@@ -305,7 +314,7 @@ void stream_guess(struct stream *s, const uint32_t *chunks, size_t n)
 }
 
 /* Wait until it is in memory. What failed while it was read ahead is tried once more. */
-static int wait_for_expert(struct stream *s, uint32_t chunk, struct err *e)
+int experts_wait(struct stream *s, uint32_t chunk, struct err *e)
 {
 	struct expert *c = &s->experts->x[chunk];
 	int failures = 0;
@@ -322,28 +331,31 @@ static int wait_for_expert(struct stream *s, uint32_t chunk, struct err *e)
 				return -1;
 			continue;
 		}
+		if (l && l->state == LOAD_READY)
+			return 0;
 		if (!l && s->experts->awaited != chunk) {
 			s->experts->awaited = chunk;
 			walker_wake(s);
 		}
-		pthread_cond_wait(&s->changed, &s->lock);
+		stream_sleep(s);
 	}
 	return 0;
 }
 
 int stream_acquire_expert(struct stream *s, uint32_t chunk, struct lease *out, struct err *e)
 {
-	*out = (struct lease){.index = chunk, .expert = true, .tier = TIER_RAM, .wait_from = clock_ns(),
-		.slot = NO_LOAD};
+	*out = (struct lease){.index = chunk, .expert = true, .wait_from = clock_ns(), .slot = NO_LOAD,
+		.tier = s->upload ? TIER_VRAM : TIER_RAM};
 	pthread_mutex_lock(&s->lock);
 	struct expert *c = &s->experts->x[chunk];
 	want(s, chunk);
-	int rc = wait_for_expert(s, chunk, e);
+	int rc = s->upload ? upload_acquire_expert(s, chunk, out, e) : experts_wait(s, chunk, e);
 	s->experts->awaited = NOBODY;
 	c->wanted = false;
 	if (rc == 0) {
 		c->leases++;
-		lease_fill(out, &s->c.schedule->expert_chunks[chunk], &c->e, c->e.memory);
+		lease_fill(out, &s->c.schedule->expert_chunks[chunk], &c->e,
+			s->upload ? c->e.device : c->e.memory);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return rc;
@@ -355,6 +367,14 @@ void experts_release(struct stream *s, uint32_t chunk)
 	x->x[chunk].leases--;
 	if (x->q_len)
 		walker_wake(s);
+}
+
+void experts_uploaded(struct stream *s, uint32_t chunk)
+{
+	struct entry *en = &s->experts->x[chunk].e;
+	load_drop(s, &s->loads[en->load]);
+	en->state = HERE;
+	walker_wake(s);
 }
 
 void experts_forget_wants(struct stream *s)

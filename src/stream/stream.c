@@ -61,21 +61,45 @@ void host_memory_free(struct stream *s, void *p, size_t bytes)
 		b->ops->host_free(b, p, bytes);
 }
 
+int ring_memory_init(struct stream *s, struct ring_memory *r, size_t bytes, struct err *e)
+{
+	if (ring_init(&r->ring, bytes) < 0)
+		return err_nomem(e);
+	if (!(r->memory = host_memory(s, r->ring.size)))
+		return err_set(e, ERR_NOMEM, "out of memory for a ring of %zu MiB", r->ring.size >> 20);
+	return 0;
+}
+
+void ring_memory_clear(struct stream *s, struct ring_memory *r)
+{
+	host_memory_free(s, r->memory, r->ring.size);
+	ring_clear(&r->ring);
+}
+
 static int place_resident(struct stream *s, struct err *e)
 {
+	struct backend *b = s->c.backend;
 	const struct schedule *sc = s->c.schedule;
-	for (size_t i = 0; i < sc->n; i++)
-		if (s->c.tiers[i] == TIER_RAM)
-			s->arena_bytes += stream_resident_bytes(&sc->chunks[i]);
+	for (size_t i = 0; i < sc->n; i++) {
+		size_t bytes = stream_resident_bytes(&sc->chunks[i]);
+		s->arena_bytes += s->c.tiers[i] == TIER_RAM ? bytes : 0;
+		s->device_arena_bytes += s->c.tiers[i] == TIER_VRAM ? bytes : 0;
+	}
 	if (s->arena_bytes && !(s->arena = host_memory(s, s->arena_bytes)))
 		return err_set(e, ERR_NOMEM, "out of memory for %zu MiB of weights that were to stay in RAM",
 			s->arena_bytes >> 20);
-	char *at = s->arena;
+	if (s->device_arena_bytes && (b->host_memory || !(s->device_arena = b->ops->alloc(b, s->device_arena_bytes))))
+		return err_set(e, ERR_NOMEM, "%s: no memory for %zu MiB of weights that were to stay there", b->name,
+			s->device_arena_bytes >> 20);
+	char *at = s->arena, *device_at = s->device_arena;
 	for (size_t i = 0; i < sc->n; i++) {
 		s->entries[i] = (struct entry){.tier = s->c.tiers[i], .load = NO_LOAD};
 		if (s->c.tiers[i] == TIER_RAM) {
 			s->entries[i].memory = at;
 			at += stream_resident_bytes(&sc->chunks[i]);
+		} else if (s->c.tiers[i] == TIER_VRAM) {
+			s->entries[i].device = device_at;
+			device_at += stream_resident_bytes(&sc->chunks[i]);
 		}
 	}
 	return 0;
@@ -94,21 +118,20 @@ static int init(struct stream *s, struct err *e)
 	s->loads = mem_array(LOADS, sizeof(*s->loads));
 	s->urgents = mem_array(URGENTS, sizeof(*s->urgents));
 	s->bounce = mem_pages(BOUNCE);
-	if (!s->entries || !s->loads || !s->urgents || !s->bounce || ring_init(&s->ring, s->c.ring_bytes) < 0)
+	if (!s->entries || !s->loads || !s->urgents || !s->bounce)
 		return err_nomem(e);
-	if (!(s->ring_memory = host_memory(s, s->ring.size)))
-		return err_set(e, ERR_NOMEM, "out of memory for a ring of %zu MiB", s->ring.size >> 20);
+	if (ring_memory_init(s, &s->ring, s->c.ring_bytes, e) < 0)
+		return -1;
 	for (uint32_t i = 0; i < LOADS; i++)
 		s->loads[i].next = i + 1 < LOADS ? i + 1 : NO_LOAD;
+	if (!s->c.backend->host_memory && upload_init(s, e) < 0)
+		return -1;
 	return place_resident(s, e) < 0 || experts_init(s, e) < 0 ? -1 : 0;
 }
 
 int stream_open(struct stream **out, const struct stream_config *cfg, struct err *e)
 {
 	*out = NULL;
-	if (!cfg->backend->host_memory)
-		return err_set(e, ERR_UNSUPPORTED, "%s: devices with memory of their own are not supported",
-			cfg->backend->name);
 	struct stream *s = calloc(1, sizeof(*s));
 	if (!s)
 		return err_nomem(e);
@@ -118,7 +141,7 @@ int stream_open(struct stream **out, const struct stream_config *cfg, struct err
 	int rc = init(s, e);
 	if (rc == 0) {
 		if (s->c.reader->ops->use_buffer)
-			s->c.reader->ops->use_buffer(s->c.reader, s->ring_memory, s->ring.size);
+			s->c.reader->ops->use_buffer(s->c.reader, s->ring.memory, s->ring.ring.size);
 		rc = pthread_create(&s->thread, NULL, walker_main, s);
 		s->started = rc == 0;
 		if (rc != 0)
@@ -145,10 +168,12 @@ void stream_close(struct stream *s)
 	}
 	if (s->c.reader->ops->use_buffer)
 		s->c.reader->ops->use_buffer(s->c.reader, NULL, 0);
+	upload_clear(s); /* waits for copies */
 	host_memory_free(s, s->arena, s->arena_bytes);
-	host_memory_free(s, s->ring_memory, s->ring.size);
+	if (s->device_arena)
+		s->c.backend->ops->free(s->c.backend, s->device_arena, s->device_arena_bytes);
 	experts_clear(s);
-	ring_clear(&s->ring);
+	ring_memory_clear(s, &s->ring);
 	mem_pages_free(s->bounce, BOUNCE);
 	pthread_cond_destroy(&s->changed);
 	pthread_mutex_destroy(&s->lock);
@@ -185,9 +210,17 @@ void stream_rewind(struct stream *s)
 	pthread_mutex_unlock(&s->lock);
 }
 
+void stream_sleep(struct stream *s)
+{
+	if (s->upload)
+		upload_sleep(s);
+	else
+		pthread_cond_wait(&s->changed, &s->lock);
+}
+
 /* Wait until the chunk is in host memory. What failed while it was read ahead is tried once more before
  * it is an error: the cause may have passed. The lock is held. */
-static int wait_for(struct stream *s, size_t index, struct err *e)
+int stream_wait(struct stream *s, size_t index, struct err *e)
 {
 	struct entry *en = &s->entries[index];
 	int failures = 0;
@@ -197,7 +230,7 @@ static int wait_for(struct stream *s, size_t index, struct err *e)
 		if (en->state == HERE)
 			return 0;
 		struct load *l = en->state == COMING ? &s->loads[en->load] : NULL;
-		if (l && l->state == LOAD_READY)
+		if (l && l->state == LOAD_READY && !(s->upload && l->leased))
 			return 0;
 		const bool failed = l && l->state == LOAD_FAILED;
 		const bool passed = !l && (s->wrapped || s->walk > index); /* by the reader */
@@ -210,7 +243,7 @@ static int wait_for(struct stream *s, size_t index, struct err *e)
 				return -1;
 			continue;
 		}
-		pthread_cond_wait(&s->changed, &s->lock);
+		stream_sleep(s);
 	}
 }
 
@@ -247,9 +280,10 @@ int stream_acquire(struct stream *s, size_t index, struct lease *out, struct err
 	pthread_mutex_lock(&s->lock);
 	if (index != s->cursor)
 		move_to(s, index);
-	int rc = wait_for(s, index, e);
+	int rc = s->upload ? upload_acquire(s, index, out, e) : stream_wait(s, index, e);
 	if (rc == 0) {
-		give(s, out);
+		if (!s->upload)
+			give(s, out);
 		s->cursor++;
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -258,10 +292,12 @@ int stream_acquire(struct stream *s, size_t index, struct lease *out, struct err
 
 void stream_release(struct stream *s, struct lease *l)
 {
+	if (s->upload)
+		upload_release(s, l);
 	pthread_mutex_lock(&s->lock);
 	if (l->expert) {
 		experts_release(s, (uint32_t)l->index);
-	} else if (l->slot != NO_LOAD) {
+	} else if (!s->upload && l->slot != NO_LOAD) {
 		load_drop(s, &s->loads[l->slot]);
 		walker_wake(s);
 	}

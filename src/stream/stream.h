@@ -57,6 +57,8 @@ struct lease {
 size_t stream_ring_min(const struct schedule *s);
 /* The smallest expert_bytes with which `chosen` experts of a layer are in memory together. */
 size_t stream_expert_min(const struct schedule *s, uint32_t chosen);
+/* Host memory that a device with memory of its own needs beside, where there are experts. */
+size_t stream_stage_bytes(const struct schedule *s);
 /* Bytes that a resident chunk takes with its alignment. */
 size_t stream_resident_bytes(const struct chunk *c);
 
@@ -72,6 +74,17 @@ void stream_begin(struct stream *s, size_t end);
  * a read error (the next acquire tries again), with ERR_CANCELLED while interrupted. */
 int stream_acquire(struct stream *s, size_t index, struct lease *out, struct err *e);
 void stream_release(struct stream *s, struct lease *l); /* records a compute event on a device */
+
+/* On a device with memory of its own, when the compute queue has come to the end of a pass: the chunks
+ * that were copied for it, in the order of their use, in clock_ns time. Valid until the next acquire;
+ * returns how many. */
+struct stream_timing {
+	uint32_t index;
+	int64_t in_ram;	/* read from disk; 0 when it was in RAM anyway */
+	int64_t before; /* the compute queue had nothing else to do */
+	int64_t copied;
+};
+size_t stream_timings(struct stream *s, const struct stream_timing **out);
 
 /* The first byte of a chunk that is resident in host memory and loaded, on a host_memory backend; else
  * NULL. Valid until stream_close. */

@@ -16,7 +16,11 @@
 #define URGENTS 256 /* urgent reads at once */
 #define BOUNCE ((size_t)1 << 20)
 #define NO_LOAD UINT32_MAX
-#define NOWHERE UINT64_MAX
+
+struct ring_memory {
+	struct ring ring;
+	char *memory;
+};
 
 enum load_state { LOAD_FREE, LOAD_READING, LOAD_READY, LOAD_FAILED };
 
@@ -27,7 +31,8 @@ struct load {
 	bool leased;
 	bool expert;	  /* chunk is a number of schedule.expert_chunks, else of schedule.chunks */
 	uint32_t chunk;
-	uint64_t block;	  /* of the ring; NOWHERE: the chunk has memory of its own */
+	struct ring *ring; /* whose `block` it has; NULL: the chunk has memory of its own */
+	uint64_t block;
 	char *memory;
 	size_t asked, span; /* bytes that requests were made for, of all */
 	unsigned pending;   /* requests in flight */
@@ -46,7 +51,8 @@ struct entry { /* one chunk */
 	uint8_t state, tier;
 	bool fresh; /* read since it was last acquired */
 	uint32_t load;
-	char *memory; /* of its own, or NULL */
+	char *memory; /* of its own in host memory, or NULL */
+	char *device; /* of its own on a device with memory of its own, or NULL */
 	int64_t issued, in_ram;
 };
 
@@ -68,10 +74,9 @@ struct stream {
 	pthread_mutex_t lock;	/* guards everything below */
 	pthread_cond_t changed; /* for the engine: a chunk or an urgent read is done */
 	struct entry *entries;	/* [n] */
-	char *arena;		/* of the chunks that stay in host memory */
-	size_t arena_bytes;
-	char *ring_memory;
-	struct ring ring;
+	char *arena, *device_arena; /* of the chunks that stay, in host memory and on the device */
+	size_t arena_bytes, device_arena_bytes;
+	struct ring_memory ring;
 	struct load *loads; /* [LOADS] */
 	uint32_t free_load;
 	/* The loads whose requests are not all made yet, or NO_LOAD: of a wanted expert; of anything else. */
@@ -85,6 +90,7 @@ struct stream {
 	size_t resident_walk; /* where the search for resident chunks to load in idle time goes on */
 
 	struct experts *experts; /* NULL without any */
+	struct upload *upload;	 /* NULL on a host_memory backend */
 
 	struct urgent *urgents; /* [n_urgents], of which n_asked were submitted and n_left not done */
 	size_t n_urgents, n_asked, n_left;
@@ -109,10 +115,10 @@ void walker_wake(struct stream *s);
 void walker_seek(struct stream *s, size_t index, bool afresh);
 void walker_end(struct stream *s, size_t end); /* the pass uses chunks 0..end-1 */
 void load_drop(struct stream *s, struct load *l);
-/* A load of `chunk` into the entry's memory, else into the ring; false when there is no room now. Its
- * number goes to *partial. */
+/* A load of chunk `number` into the entry's memory, else into the ring; false when there is no room now.
+ * Its own number goes to *partial. */
 bool load_start(struct stream *s, struct entry *en, const struct chunk *c, uint32_t number, bool expert,
-	uint32_t *partial);
+	struct ring_memory *ring, uint32_t *partial);
 /* What a completed request means: 0 done, 1 submit it again as changed, else an errno or FILE_ENDED. */
 int request_verdict(struct read_req *r, uint64_t needed_end, unsigned *tries);
 void count_in_flight(struct stream *s, int d);
@@ -126,6 +132,20 @@ bool experts_start_guess(struct stream *s);
 void experts_forget_wants(struct stream *s);
 void experts_new_pass(struct stream *s);
 void experts_release(struct stream *s, uint32_t chunk);
+void experts_uploaded(struct stream *s, uint32_t chunk); /* it is on the device from now on */
+
+/* upload.c, for devices with memory of their own; for the engine's thread. The lock is held in acquire
+ * and sleep, but not while the device is waited for. */
+int upload_init(struct stream *s, struct err *e);
+void upload_clear(struct stream *s);
+void upload_sleep(struct stream *s); /* until something has changed; looks after copies meanwhile */
+int upload_acquire(struct stream *s, size_t index, struct lease *out, struct err *e);
+void upload_release(struct stream *s, struct lease *l);
+int upload_acquire_expert(struct stream *s, uint32_t chunk, struct lease *out, struct err *e);
+/* stream.c; the lock is held */
+int stream_wait(struct stream *s, size_t index, struct err *e);
+void stream_sleep(struct stream *s);
+int experts_wait(struct stream *s, uint32_t chunk, struct err *e);
 
 /* urgent.c */
 void urgent_issue(struct stream *s);
@@ -134,6 +154,8 @@ void urgent_done(struct stream *s, struct read_req *r);
 /* Memory that reads go to: the device's own where that is the host's, else pinned. */
 void *host_memory(struct stream *s, size_t bytes);
 void host_memory_free(struct stream *s, void *p, size_t bytes);
+int ring_memory_init(struct stream *s, struct ring_memory *r, size_t bytes, struct err *e);
+void ring_memory_clear(struct stream *s, struct ring_memory *r);
 
 int read_failed(const struct stream *s, uint32_t file, uint64_t offset, int error, struct err *e);
 

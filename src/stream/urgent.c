@@ -41,6 +41,10 @@ static size_t fill(struct stream *s, const struct stream_piece *p, size_t n, siz
 {
 	size_t used = 0, count = 0;
 	while (*i < n && count < URGENTS && used < BOUNCE) {
+		if (p[*i].bytes == 0) {
+			++*i;
+			continue;
+		}
 		uint64_t offset = p[*i].offset + *at, start = mem_align_down(offset, MEM_PAGE);
 		size_t skip = (size_t)(offset - start), bytes = p[*i].bytes - *at;
 		size_t span = (size_t)mem_align_up(skip + bytes, MEM_PAGE);
@@ -92,12 +96,8 @@ int stream_read_many(struct stream *s, const struct stream_piece *p, size_t n, s
 {
 	size_t i = 0, at = 0;
 	while (i < n) {
-		if (p[i].bytes == 0) {
-			i++;
-			continue;
-		}
 		size_t count = fill(s, p, n, &i, &at);
-		if (!run(s, count))
+		if (count && !run(s, count))
 			return err_set(e, ERR_CANCELLED, "stopped");
 		for (size_t k = 0; k < count; k++) {
 			const struct urgent *u = &s->urgents[k];

@@ -46,8 +46,8 @@ static bool submit(struct stream *s, const struct read_req *req)
 
 static void load_free(struct stream *s, struct load *l)
 {
-	if (l->block != NOWHERE)
-		ring_release(&s->ring, l->block);
+	if (l->ring)
+		ring_release(l->ring, l->block);
 	l->state = LOAD_FREE;
 	l->next = s->free_load;
 	s->free_load = (uint32_t)(l - s->loads);
@@ -78,18 +78,19 @@ void load_drop(struct stream *s, struct load *l)
 }
 
 bool load_start(struct stream *s, struct entry *en, const struct chunk *c, uint32_t number, bool expert,
-	uint32_t *partial)
+	struct ring_memory *ring, uint32_t *partial)
 {
 	struct load *l = &s->loads[s->free_load];
 	size_t start = 0, span = span_bytes(&c->data) + span_bytes(&c->scale);
-	uint64_t block = NOWHERE;
+	uint64_t block = 0;
 	if (s->free_load == NO_LOAD)
 		return false;
-	if (!en->memory && !ring_take(&s->ring, span, &block, &start))
+	if (!en->memory && !ring_take(&ring->ring, span, &block, &start))
 		return false;
 	s->free_load = l->next;
 	*l = (struct load){.state = LOAD_READING, .expert = expert, .chunk = number, .block = block,
-		.memory = en->memory ? en->memory : s->ring_memory + start, .span = span};
+		.ring = en->memory ? NULL : &ring->ring,
+		.memory = en->memory ? en->memory : ring->memory + start, .span = span};
 	en->state = COMING;
 	en->issued = clock_ns();
 	en->load = *partial = (uint32_t)(l - s->loads);
@@ -135,7 +136,7 @@ static bool may_walk(struct stream *s)
 static bool start_chunk(struct stream *s, size_t index)
 {
 	return load_start(s, &s->entries[index], &s->c.schedule->chunks[index], (uint32_t)index, false,
-		&s->partial);
+		&s->ring, &s->partial);
 }
 
 /* While the ring is full and the disk idle: experts that a guess named, chunks further on that will

@@ -11,6 +11,7 @@
 
 #include "backend/cpu/cpu.h"
 #include "stream/fixture.h"
+#include "support/delay_backend.h"
 
 uint32_t fixture_random(struct fixture *f, uint32_t below)
 {
@@ -90,11 +91,23 @@ void fixture_experts(struct fixture *f, uint32_t spread)
 	f->schedule.n_experts = EXPERTS;
 }
 
+void fixture_device(struct fixture *f, uint64_t seed)
+{
+	struct err e = ERR_INIT;
+	f->backend->ops->close(f->backend);
+	assert_int_equal(delay_backend_open(&f->backend, "ref", 1, seed, &e), 0);
+	assert_non_null(f->event = f->backend->ops->event_new(f->backend));
+	for (size_t i = 0; i < CHUNKS; i++)
+		if (f->tiers[i] == TIER_RAM && fixture_random(f, 2))
+			f->tiers[i] = TIER_VRAM;
+}
+
 void fixture_stream(struct fixture *f, size_t extra)
 {
 	struct err e = ERR_INIT;
 	const struct stream_config c = {.checkpoint = &f->checkpoint, .schedule = &f->schedule,
 		.tiers = f->tiers, .ring_bytes = stream_ring_min(&f->schedule) + extra,
+		.device_ring_bytes = f->backend->host_memory ? 0 : stream_ring_min(&f->schedule) + extra / 2,
 		.expert_bytes = f->expert_bytes, .backend = f->backend, .reader = f->reader};
 	if (stream_open(&f->stream, &c, &e) < 0)
 		fail_msg("%s", e.msg);
@@ -102,6 +115,9 @@ void fixture_stream(struct fixture *f, size_t extra)
 
 void fixture_close(struct fixture *f)
 {
+	fixture_settle(f);
+	if (f->event)
+		f->backend->ops->event_free(f->backend, f->event);
 	stream_close(f->stream);
 	f->reader->ops->close(f->reader);
 	f->backend->ops->close(f->backend);
@@ -120,12 +136,43 @@ static bool same(const struct extent *x, const unsigned char *p)
 	return true;
 }
 
-bool lease_is_right(const struct fixture *f, const struct lease *l)
+void fixture_settle(struct fixture *f)
+{
+	struct err e = ERR_INIT;
+	struct backend *b = f->backend;
+	if (!f->n_later)
+		return;
+	b->ops->event_record(b, QUEUE_COMPUTE, f->event);
+	assert_int_equal(b->ops->event_sync(b, f->event, &e), 0);
+	while (f->n_later) {
+		struct later *l = &f->later[--f->n_later];
+		if (!same(&l->x, l->bytes))
+			fail_msg("wrong bytes came from the device");
+		free(l->bytes);
+	}
+}
+
+static void check_later(struct fixture *f, const struct extent *x, const void *device)
+{
+	struct later *l = &f->later[f->n_later++];
+	*l = (struct later){malloc(x->bytes), *x};
+	assert_non_null(l->bytes);
+	f->backend->ops->download(f->backend, QUEUE_COMPUTE, l->bytes, device, x->bytes);
+}
+
+bool lease_is_right(struct fixture *f, const struct lease *l)
 {
 	const struct chunk *c = l->expert ? &f->expert_chunks[l->index] : &f->chunks[l->index];
 	if (!c->scale.bytes != !l->scale)
 		return false;
-	return same(&c->data, l->data) && (!l->scale || same(&c->scale, l->scale));
+	if (f->backend->host_memory)
+		return same(&c->data, l->data) && (!l->scale || same(&c->scale, l->scale));
+	if (f->n_later + 2 > sizeof(f->later) / sizeof(*f->later))
+		fixture_settle(f);
+	check_later(f, &c->data, l->data);
+	if (l->scale)
+		check_later(f, &c->scale, l->scale);
+	return true;
 }
 
 void run_pass(struct fixture *f, size_t from, size_t to)

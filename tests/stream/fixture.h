@@ -31,6 +31,13 @@ struct fixture {
 	struct reader *reader; /* a fault reader */
 	struct stream *stream;
 	uint64_t random;
+	/* on a device: bytes whose download was enqueued; they are checked by fixture_settle */
+	struct later {
+		unsigned char *bytes;
+		struct extent x;
+	} later[256];
+	size_t n_later;
+	struct event *event;
 };
 
 /* What byte `at` of a file holds. */
@@ -48,10 +55,13 @@ void fixture_open(struct fixture *f, uint64_t seed, const char *reader, unsigned
 void fixture_experts(struct fixture *f, uint32_t spread);
 /* The stream, with a ring of `extra` bytes more than the smallest. */
 void fixture_stream(struct fixture *f, size_t extra);
+/* The CPU, in the backend's place, behind delayed queues: before fixture_stream. */
+void fixture_device(struct fixture *f, uint64_t seed);
+void fixture_settle(struct fixture *f);
 void fixture_close(struct fixture *f);
 
-/* Do the lease's bytes say what the files say? */
-bool lease_is_right(const struct fixture *f, const struct lease *l);
+/* Do the lease's bytes say what the files say? On a device the answer comes later. */
+bool lease_is_right(struct fixture *f, const struct lease *l);
 /* Acquire, check, release the chunks from..to-1. */
 void run_pass(struct fixture *f, size_t from, size_t to);
 

@@ -103,9 +103,8 @@ static void one_pass(struct fixture *f, uint32_t chosen)
 	}
 }
 
-static void any_cache_gives_the_files_bytes(void **state)
+static void try_caches(bool device)
 {
-	(void)state;
 	for (uint32_t seed = 0; seed < 8; seed++) {
 		struct fixture f;
 		struct stream_view v;
@@ -113,14 +112,28 @@ static void any_cache_gives_the_files_bytes(void **state)
 		fixture_open(&f, 500 + seed, seed % 2 ? "auto" : "pread", 4 + 8 * (seed % 3), 60);
 		fixture_experts(&f, seed % 3 * 30000);
 		f.expert_bytes = stream_expert_min(&f.schedule, seed < 4 ? 0 : 4) + seed / 6 * (size_t)1000000;
+		if (device)
+			fixture_device(&f, seed);
 		fixture_stream(&f, 200000);
-		for (int pass = 0; pass < 30; pass++)
+		for (int pass = 0; pass < (device ? 4 : 30); pass++)
 			one_pass(&f, chosen);
 		stream_view(f.stream, &v);
 		assert_true(v.expert_misses > 0 && v.expert_hits > 0);
 		assert_true(v.expert_wrong_guesses <= v.expert_guesses);
 		fixture_close(&f);
 	}
+}
+
+static void any_cache_gives_the_files_bytes(void **state)
+{
+	(void)state;
+	try_caches(false);
+}
+
+static void on_a_device_too(void **state)
+{
+	(void)state;
+	try_caches(true);
 }
 
 static void an_expert_that_cannot_be_read(void **state)
@@ -217,6 +230,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pool_blocks_never_overlap),
 		cmocka_unit_test(any_cache_gives_the_files_bytes),
+		cmocka_unit_test(on_a_device_too),
 		cmocka_unit_test(an_expert_that_cannot_be_read),
 		cmocka_unit_test(what_is_used_often_survives_a_scan),
 		cmocka_unit_test(a_good_guess_is_a_hit),

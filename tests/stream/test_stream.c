@@ -96,13 +96,14 @@ static void every_pass_has_the_files_bytes(void **state)
 }
 
 /* Passes without the head, cancelled ones, jumps, two leases at once, in any mixture. */
-static void any_order_of_calls(void **state)
+static void try_orders(bool device)
 {
-	(void)state;
 	struct err e = ERR_INIT;
 	for (uint64_t seed = 0; seed < 6; seed++) {
 		struct fixture f;
 		fixture_open(&f, 100 + seed, readers[seed % READERS], 4, 30);
+		if (device)
+			fixture_device(&f, seed);
 		fixture_stream(&f, seed % 3 * 2000000);
 		for (int pass = 0; pass < 12; pass++) {
 			size_t end = fixture_random(&f, 2) ? CHUNKS : 1 + fixture_random(&f, CHUNKS);
@@ -123,6 +124,18 @@ static void any_order_of_calls(void **state)
 		run_pass(&f, 0, CHUNKS);
 		fixture_close(&f);
 	}
+}
+
+static void any_order_of_calls(void **state)
+{
+	(void)state;
+	try_orders(false);
+}
+
+static void any_order_on_a_device(void **state)
+{
+	(void)state;
+	try_orders(true);
 }
 
 static uint64_t settled_bytes(struct fixture *f)
@@ -365,6 +378,7 @@ int main(void)
 		cmocka_unit_test(ring_least_is_enough),
 		cmocka_unit_test(every_pass_has_the_files_bytes),
 		cmocka_unit_test(any_order_of_calls),
+		cmocka_unit_test(any_order_on_a_device),
 		cmocka_unit_test(nothing_is_read_twice),
 		cmocka_unit_test(a_resident_chunk_is_read_once),
 		cmocka_unit_test(short_and_interrupted_reads_go_on),
