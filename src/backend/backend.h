@@ -117,6 +117,31 @@ struct rope {
 	enum rope_style style;
 };
 
+/* y row (y_rows ? y_rows[i] : i) = or += weight[i] * x row (x_rows ? x_rows[i] : i), on `heads` pieces of
+ * dim elements that the maps name in each. Rows of y are named once at most. */
+struct move {
+	float *y; /* device [.., ldy] */
+	size_t ldy;
+	struct head_map y_map;
+	const float *x; /* device [.., ldx]; not y */
+	size_t ldx;
+	struct head_map x_map;
+	uint32_t n, heads, dim;
+	const uint32_t *y_rows, *x_rows; /* device [n] or NULL */
+	const float *weights;		 /* device [n]; NULL: 1 */
+	bool add;
+};
+
+/* y[i][j] = (up' + 1) * gate' * sigmoid(alpha * gate'), gate' = min(gate, limit), up' clamped to +-limit,
+ * with gate[i * ld + j * step] and up likewise (gpt-oss). y [n, d] of distance ld may be gate. */
+struct glu {
+	float *y;
+	const float *gate, *up; /* device */
+	size_t ld;
+	uint32_t n, d, step;
+	float alpha, limit;
+};
+
 struct backend_ops {
 	void (*close)(struct backend *b);
 
@@ -164,6 +189,9 @@ struct backend_ops {
 	void (*mul)(struct backend *b, float *y, const float *v, uint32_t n, uint32_t d, size_t ld);
 	/* y = min(max(y, -limit), limit); NaN stays NaN */
 	void (*clamp)(struct backend *b, float *y, float limit, size_t elements);
+	void (*zero)(struct backend *b, float *y, size_t elements);
+	void (*move)(struct backend *b, const struct move *m);
+	void (*glu)(struct backend *b, const struct glu *g);
 };
 
 struct backend {

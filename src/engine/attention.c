@@ -3,12 +3,16 @@
 
 size_t attention_width(const struct model *m)
 {
+	if (m->mla.kv_rank)
+		return mla_width(m);
 	return model_qkv_layout(m, false).width + (size_t)m->heads * m->head_dim;
 }
 
-uint64_t attention_cell_bytes(const struct model *m, enum dtype type)
+void attention_cell_bytes(const struct model *m, enum dtype type, uint64_t *k, uint64_t *v)
 {
-	return dtype_bytes(type, (uint64_t)m->kv_heads * m->head_dim);
+	bool latent = m->mla.kv_rank;
+	*k = dtype_bytes(type, latent ? (uint64_t)m->mla.kv_rank + m->mla.rope : (uint64_t)m->kv_heads * m->head_dim);
+	*v = latent ? 0 : *k;
 }
 
 /* q, k and v of all rows, next to each other, from one fused matrix or from three. */
@@ -84,6 +88,8 @@ int attention_forward(struct engine *en, const struct pass *p, uint32_t layer, f
 	const enum dtype kt = en->c.plan->kv_type;
 	float *qkv = en->w.b, *out = qkv + (size_t)n * l.width;
 
+	if (m->mla.kv_rank)
+		return mla_forward(en, p, layer, y, x, e);
 	if (project(en, layer, &l, qkv, x, n, e) < 0)
 		return -1;
 	if (m->clip_qkv > 0)

@@ -37,6 +37,15 @@ static size_t widest(const struct model *m)
 	return w > m->embed_dim ? w : m->embed_dim;
 }
 
+static void carve_routes(struct carver *c, const struct model *m, size_t n, float **router, float **weights,
+	uint32_t **rows)
+{
+	const size_t k = m->moe.n_experts ? m->moe.top_k : 0, one = m->moe.n_experts ? 1 : 0;
+	*router = carve(c, n * (m->moe.n_experts + one) * sizeof(float));
+	*weights = carve(c, n * (k + one) * sizeof(float));
+	*rows = carve(c, n * k * sizeof(uint32_t));
+}
+
 size_t buffers_work(struct work *w, void *base, const struct model *m, size_t n, size_t logits_rows, size_t ctx)
 {
 	struct carver c = {base, 0};
@@ -52,6 +61,9 @@ size_t buffers_work(struct work *w, void *base, const struct model *m, size_t n,
 	w->cells = carve(&c, ctx * sizeof(uint32_t));
 	w->new_cells = carve(&c, n * sizeof(uint32_t));
 	w->rows = carve(&c, 2 * n * sizeof(struct attn_row));
+	carve_routes(&c, m, n, &w->router, &w->route_weights, &w->route_rows);
+	size_t f = 2 * (size_t)m->moe.ffn;
+	w->expert_bias = carve(&c, m->moe.n_experts ? (f > m->hidden ? f : m->hidden) * sizeof(float) : 0);
 	return c.used;
 }
 
@@ -66,5 +78,6 @@ size_t buffers_host(struct host *s, void *base, const struct model *m, size_t n,
 	s->cells = carve(&c, ctx * sizeof(uint32_t));
 	s->new_cells = carve(&c, n * sizeof(uint32_t));
 	s->rows = carve(&c, 2 * n * sizeof(struct attn_row));
+	carve_routes(&c, m, n, &s->router, &s->route_weights, &s->route_rows);
 	return c.used;
 }

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "engine/forward.h"
+#include "engine/moe.h"
 #include "engine/scales.h"
 
 /* Where device memory is host memory, staging and device buffers are the same bytes: the uploads and
@@ -20,7 +21,8 @@ static int alloc_buffers(struct engine *en, struct err *e)
 	buffers_work(&en->w, en->device_block, m, p->prefill_rows, p->logits_rows, p->ctx);
 	if (b->host_memory) {
 		en->s = (struct host){en->w.embed_raw, en->w.pos_raw, en->w.cos, en->w.sin, en->w.logits,
-			en->w.cells, en->w.new_cells, en->w.rows};
+			en->w.cells, en->w.new_cells, en->w.rows, en->w.router, en->w.route_weights,
+			en->w.route_rows};
 		return 0;
 	}
 	en->host_bytes = buffers_host(&en->s, NULL, m, p->prefill_rows, p->logits_rows, p->ctx);
@@ -35,16 +37,19 @@ static int alloc_kv(struct engine *en, struct err *e)
 	const struct model *m = en->c.model;
 	const struct plan *p = en->c.plan;
 	struct backend *b = en->c.backend;
-	en->kv_layer_bytes = p->ctx * attention_cell_bytes(m, p->kv_type);
+	uint64_t k, v;
+	attention_cell_bytes(m, p->kv_type, &k, &v);
+	en->k_bytes = p->ctx * k;
+	en->v_bytes = p->ctx * v;
 	en->k = mem_array(m->n_layers, sizeof(*en->k));
 	en->v = mem_array(m->n_layers, sizeof(*en->v));
 	en->ids = mem_array(p->ctx, sizeof(*en->ids));
 	if (!en->k || !en->v || !en->ids)
 		return err_nomem(e);
 	for (uint32_t i = 0; i < m->n_layers; i++) {
-		en->k[i] = b->ops->alloc(b, en->kv_layer_bytes);
-		en->v[i] = b->ops->alloc(b, en->kv_layer_bytes);
-		if (!en->k[i] || !en->v[i])
+		en->k[i] = b->ops->alloc(b, en->k_bytes);
+		en->v[i] = en->v_bytes ? b->ops->alloc(b, en->v_bytes) : NULL;
+		if (!en->k[i] || (en->v_bytes && !en->v[i]))
 			return err_set(e, ERR_NOMEM, "out of memory for a KV cache of %u tokens", p->ctx);
 	}
 	for (uint32_t i = 0; i < p->ctx; i++)
@@ -58,6 +63,7 @@ static int open_parts(struct engine *en, struct err *e)
 	struct backend *b = en->c.backend;
 	const struct stream_config sc = {.checkpoint = en->c.checkpoint, .schedule = &p->schedule,
 		.tiers = p->tiers, .ring_bytes = p->ring_bytes, .device_ring_bytes = p->device_ring_bytes,
+		.expert_bytes = p->expert_bytes,
 		.backend = b, .reader = en->c.reader};
 	if (!(en->trace = trace_new(en->c.model->n_layers)) || !(en->event = b->ops->event_new(b)))
 		return err_nomem(e);
@@ -69,7 +75,9 @@ static int open_parts(struct engine *en, struct err *e)
 		return -1;
 	if (stream_open(&en->stream, &sc, e) < 0 || alloc_buffers(en, e) < 0 || alloc_kv(en, e) < 0)
 		return -1;
-	return small_load(en, e) < 0 ? -1 : scales_load(en, e);
+	if (small_load(en, e) < 0 || scales_load(en, e) < 0)
+		return -1;
+	return moe_open(en, e);
 }
 
 int engine_open(struct engine **out, const struct engine_config *cfg, struct err *e)
@@ -94,12 +102,13 @@ void engine_close(struct engine *en)
 	struct backend *b = en->c.backend;
 	stream_close(en->stream);
 	embed_clear(&en->embed);
+	moe_close(en);
 	trace_free(en->trace);
 	for (uint32_t i = 0; i < en->c.model->n_layers; i++) {
 		if (en->k)
-			b->ops->free(b, en->k[i], en->kv_layer_bytes);
-		if (en->v)
-			b->ops->free(b, en->v[i], en->kv_layer_bytes);
+			b->ops->free(b, en->k[i], en->k_bytes);
+		if (en->v && en->v_bytes)
+			b->ops->free(b, en->v[i], en->v_bytes);
 	}
 	b->ops->free(b, en->small_block, en->small_bytes);
 	scales_free(en);

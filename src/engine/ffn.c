@@ -1,9 +1,10 @@
 /* The feed-forward part of one layer: down(act(gate(x)) * up(x)), or down(act(up(x))). */
-#include "engine/forward.h"
+#include "engine/moe.h"
 
 size_t ffn_width(const struct model *m)
 {
-	return 2 * (size_t)m->ffn;
+	size_t dense = 2 * (size_t)m->ffn, moe = moe_width(m);
+	return dense > moe ? dense : moe;
 }
 
 int ffn_forward(struct engine *en, const struct pass *p, uint32_t layer, float *y, const float *x,
@@ -16,6 +17,8 @@ int ffn_forward(struct engine *en, const struct pass *p, uint32_t layer, float *
 	float *gate = en->w.b, *up = gate + m->ffn;
 	int rc;
 
+	if (m->layers[layer].experts)
+		return moe_forward(en, p, layer, y, x, e);
 	if (fused)
 		rc = forward_matmul(en, layer, ROLE_GATE_UP, gate, ld, x, m->hidden, p->n, e);
 	else if (gated)

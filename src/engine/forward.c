@@ -21,35 +21,46 @@ const float *forward_small(const struct engine *en, uint32_t layer, enum role ro
 	return w ? en->small[w - en->c.model->weights] : NULL;
 }
 
-/* The next chunk of the schedule, leased. */
-static int acquire(struct engine *en, struct lease *l, struct err *e)
+/* The next chunk of the schedule, or of the expert at hand, leased. */
+static int acquire(struct engine *en, bool expert, struct lease *l, struct err *e)
 {
-	const struct chunk *c = &en->c.plan->schedule.chunks[en->next_chunk];
+	const struct schedule *s = &en->c.plan->schedule;
+	const size_t index = expert ? en->next_expert_chunk : en->next_chunk;
+	const struct chunk *c = expert ? &s->expert_chunks[index] : &s->chunks[index];
 	if (atomic_load_explicit(&en->cancelled, memory_order_relaxed))
 		return err_set(e, ERR_CANCELLED, "stopped");
 	forward_account(en, CAUSE_COMPUTE, NULL);
-	int rc = stream_acquire(en->stream, en->next_chunk, l, e);
+	int rc = expert ? stream_acquire_expert(en->stream, (uint32_t)index, l, e)
+			: stream_acquire(en->stream, index, l, e);
 	forward_account(en, CAUSE_DISK, NULL);
 	if (rc < 0)
 		return -1;
-	trace_use(en->trace, &(struct trace_chunk){.index = (uint32_t)en->next_chunk, .layer = c->layer,
+	trace_use(en->trace, &(struct trace_chunk){.index = (uint32_t)index, .layer = c->layer,
 		.tier = (uint8_t)l->tier, .bytes = c->bytes, .issued = l->issued, .in_ram = l->in_ram,
 		.from = l->wait_from, .start = en->mark});
 	return 0;
 }
 
-int forward_matmul(struct engine *en, uint32_t layer, enum role role, float *y, size_t ldy, const float *x,
+static void release(struct engine *en, bool expert, struct lease *l)
+{
+	stream_release(en->stream, l);
+	if (expert)
+		en->next_expert_chunk++;
+	else
+		en->next_chunk++;
+}
+
+/* y = x W^T + bias of w, whose chunks are the next. */
+static int multiply(struct engine *en, const struct weight *w, const float *bias, float *y, size_t ldy, const float *x,
 	size_t ldx, uint32_t n, struct err *e)
 {
 	const struct schedule *s = &en->c.plan->schedule;
 	struct backend *b = en->c.backend;
-	const struct weight *w = model_weight(en->c.model, layer, role);
-	const float *bias = forward_small(en, layer, role_bias(role));
-	uint32_t row = 0;
-	while (row < w->rows) {
-		const struct chunk *c = &s->chunks[en->next_chunk];
+	const bool expert = role_is_expert(w->role);
+	for (uint32_t row = 0; row < w->rows;) {
+		const struct chunk *c = expert ? &s->expert_chunks[en->next_expert_chunk] : &s->chunks[en->next_chunk];
 		struct lease l;
-		if (acquire(en, &l, e) < 0)
+		if (acquire(en, expert, &l, e) < 0)
 			return -1;
 		struct matmul mm = {.y = y + row, .ldy = ldy, .x = x, .ldx = ldx, .w = l.data,
 			.dtype = w->dtype, .row0 = c->row0, .n = n, .k = w->cols, .rows = c->rows,
@@ -61,11 +72,39 @@ int forward_matmul(struct engine *en, uint32_t layer, enum role role, float *y, 
 			mm.bias = bias;
 		}
 		b->ops->matmul(b, &mm);
-		stream_release(en->stream, &l);
+		release(en, expert, &l);
 		row += c->rows;
-		en->next_chunk++;
 	}
 	return 0;
+}
+
+int forward_matmul(struct engine *en, uint32_t layer, enum role role, float *y, size_t ldy, const float *x,
+	size_t ldx, uint32_t n, struct err *e)
+{
+	return multiply(en, model_weight(en->c.model, layer, role), forward_small(en, layer, role_bias(role)), y, ldy,
+		x, ldx, n, e);
+}
+
+int forward_copy(struct engine *en, uint32_t layer, enum role role, uint32_t i, float *y, size_t ldy, const float *x,
+	size_t ldx, uint32_t n, struct err *e)
+{
+	return multiply(en, model_weight(en->c.model, layer, role) + i, NULL, y, ldy, x, ldx, n, e);
+}
+
+int forward_expert(struct engine *en, uint32_t layer, enum role role, uint32_t i, float *y, size_t ldy,
+	const float *x, size_t ldx, uint32_t n, struct err *e)
+{
+	struct backend *b = en->c.backend;
+	const struct weight *bias = model_weight(en->c.model, layer, role_bias(role));
+	if (bias) {
+		struct lease l;
+		if (acquire(en, true, &l, e) < 0)
+			return -1;
+		b->ops->decode(b, en->w.expert_bias, l.data, bias[i].dtype, bias[i].cols);
+		release(en, true, &l);
+	}
+	return multiply(en, model_weight(en->c.model, layer, role) + i, bias ? en->w.expert_bias : NULL, y, ldy, x,
+		ldx, n, e);
 }
 
 bool forward_norm(struct engine *en, uint32_t layer, enum role role, float *y, const float *x, uint32_t n)

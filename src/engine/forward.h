@@ -19,6 +19,11 @@ struct work {
 	uint32_t *cells;     /* [ctx]: cells of the sequence in rising position */
 	uint32_t *new_cells; /* [n]: where the rows of this pass are stored */
 	struct attn_row *rows; /* [2, n]: for layers that see all, for windowed ones */
+	/* Mixture of experts: logits [n, n_experts], behind them one more [n] for the shared expert; which rows
+	 * go to which expert, with which weight: [n * top_k], behind the weights those of the shared expert. */
+	float *router, *route_weights;
+	uint32_t *route_rows;
+	float *expert_bias; /* of the matrix at hand */
 };
 
 struct host { /* staging memory that copies run from and to */
@@ -26,6 +31,8 @@ struct host { /* staging memory that copies run from and to */
 	float *cos, *sin, *logits;
 	uint32_t *cells, *new_cells;
 	struct attn_row *rows;
+	float *router, *route_weights;
+	uint32_t *route_rows;
 };
 
 struct engine {
@@ -44,7 +51,7 @@ struct engine {
 	void *scales_block;
 	size_t scales_bytes;
 	void **k, **v;	 /* [n_layers] device: [ctx, kv_heads * head_dim] */
-	size_t kv_layer_bytes;
+	size_t k_bytes, v_bytes; /* of a layer */
 	struct rope_params rope[2]; /* the model's; factors that GGUF has as tensors are ours */
 	float *rope_factors[3];	    /* host, owned: short, long, all */
 	float *inv_freq[2];	    /* host [rot / 2] of each set, for sequences like those of rope_len */
@@ -57,6 +64,8 @@ struct engine {
 	struct embed embed;
 	size_t head_first; /* the first chunk of the head */
 	size_t next_chunk; /* of the running pass */
+	uint32_t next_expert_chunk;
+	struct moe_state *moe; /* NULL: no experts */
 	int64_t mark;	   /* trace: up to here the time of the pass is accounted for */
 	atomic_bool cancelled;
 };
@@ -96,6 +105,12 @@ const float *forward_small(const struct engine *en, uint32_t layer, enum role ro
 int forward_matmul(struct engine *en, uint32_t layer, enum role role, float *y, size_t ldy, const float *x,
 	size_t ldx, uint32_t n, struct err *e);
 
+/* The same with the weight of one head or one expert (whose bias, if any, comes before it). */
+int forward_copy(struct engine *en, uint32_t layer, enum role role, uint32_t i, float *y, size_t ldy, const float *x,
+	size_t ldx, uint32_t n, struct err *e);
+int forward_expert(struct engine *en, uint32_t layer, enum role role, uint32_t i, float *y, size_t ldy,
+	const float *x, size_t ldx, uint32_t n, struct err *e);
+
 /* y = norm(x) with the weights of a role, [n, hidden]; false if the model has no such norm. */
 bool forward_norm(struct engine *en, uint32_t layer, enum role role, float *y, const float *x, uint32_t n);
 
@@ -105,11 +120,15 @@ int attention_forward(struct engine *en, const struct pass *p, uint32_t layer, f
 int ffn_forward(struct engine *en, const struct pass *p, uint32_t layer, float *y, const float *x,
 	struct err *e);
 
+int mla_forward(struct engine *en, const struct pass *p, uint32_t layer, float *y, const float *x,
+	struct err *e); /* attention_forward of models with model.mla */
+
 /* Floats a row of region b that they need. */
+size_t mla_width(const struct model *m);
 size_t attention_width(const struct model *m);
 size_t ffn_width(const struct model *m);
 
-/* Bytes of one cell of a layer: k and v together take twice this. */
-uint64_t attention_cell_bytes(const struct model *m, enum dtype type);
+/* Bytes of one cell of a layer's two caches; v may have none. */
+void attention_cell_bytes(const struct model *m, enum dtype type, uint64_t *k, uint64_t *v);
 
 #endif

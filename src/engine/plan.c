@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 #include "engine/scales.h"
-#include "engine/forward.h"
+#include "engine/moe.h"
 #include "stream/stream.h"
 
 #define MIB ((uint64_t)1 << 20)
@@ -19,13 +19,15 @@
 
 static uint64_t kv_bytes(const struct model *m, enum dtype type, uint64_t ctx)
 {
-	return 2 * m->n_layers * mem_align_up(ctx * attention_cell_bytes(m, type), MEM_PAGE);
+	uint64_t k, v;
+	attention_cell_bytes(m, type, &k, &v);
+	return m->n_layers * (mem_align_up(ctx * k, MEM_PAGE) + mem_align_up(ctx * v, MEM_PAGE));
 }
 
 static uint64_t activation_bytes(const struct model *m, uint64_t n, uint64_t logits_rows)
 {
 	struct work w;
-	return buffers_work(&w, NULL, m, n, logits_rows, 0) + 16 * MEM_PAGE;
+	return buffers_work(&w, NULL, m, n, logits_rows, 0) + moe_host_bytes(m, n) + 16 * MEM_PAGE;
 }
 
 static uint64_t fixed_bytes(const struct plan *p)
@@ -41,7 +43,7 @@ static uint64_t embed_row(const struct model *m)
 
 /* Choose the largest chunk whose comfortable ring takes at most a quarter of what the fixed parts
  * leave; below that the smallest chunk with the smallest ring, which defines the floor. */
-static int choose_chunks(struct plan *p, const struct model *m, uint64_t room, uint64_t wanted,
+static int choose_chunks(struct plan *p, const struct model *m, uint64_t all_room, uint64_t wanted,
 	struct err *e)
 {
 	uint64_t chunk = wanted ? wanted : CHUNK_MAX;
@@ -50,6 +52,8 @@ static int choose_chunks(struct plan *p, const struct model *m, uint64_t room, u
 		if (schedule_make(&p->schedule, m, chunk, e) < 0)
 			return -1;
 		uint64_t min = stream_ring_min(&p->schedule), all = 0;
+		uint64_t experts = stream_expert_min(&p->schedule, 0);
+		uint64_t room = all_room > experts ? all_room - experts : 0;
 		for (size_t i = 0; i < p->schedule.n; i++)
 			all += stream_resident_bytes(&p->schedule.chunks[i]);
 		uint64_t full = RING_CHUNKS * (mem_align_up(p->schedule.max_bytes, MEM_PAGE) + MEM_PAGE);
@@ -119,7 +123,7 @@ static uint64_t floor_of(struct plan *p, const struct model *m, uint64_t wanted,
 	struct schedule s;
 	if (schedule_make(&s, m, wanted ? wanted : CHUNK_MIN, e) < 0)
 		return 0;
-	uint64_t min = fixed_bytes(p) + stream_ring_min(&s);
+	uint64_t min = fixed_bytes(p) + stream_ring_min(&s) + stream_expert_min(&s, 0);
 	schedule_clear(&s);
 	return mem_align_up(min, MIB);
 }
@@ -159,12 +163,24 @@ static int plan_device(struct plan *p, const struct plan_request *r, struct err 
 /* Of the budget, at most the whole embedding; none where the resident head is the same matrix. */
 static uint64_t left_over(const struct plan *p, const struct model *m)
 {
-	uint64_t used = fixed_bytes(p) + p->ring_bytes, all = embed_row(m) * m->vocab;
+	uint64_t used = fixed_bytes(p) + p->ring_bytes + p->expert_bytes, all = embed_row(m) * m->vocab;
 	for (size_t i = 0; i < p->schedule.n; i++)
 		if (p->tiers[i] == TIER_RAM)
 			used += stream_resident_bytes(&p->schedule.chunks[i]);
 	uint64_t left = p->ram_bytes > used ? p->ram_bytes - used : 0;
 	return m->tied ? 0 : left < all ? left : all;
+}
+
+/* A cache for experts: what `room` is left, at most all of them. Every token needs the dense weights, but
+ * of the experts only a few, so that these come second. */
+static uint64_t expert_bytes(const struct plan *p, uint64_t room)
+{
+	const struct schedule *s = &p->schedule;
+	uint64_t all = stream_expert_min(s, 0);
+	for (size_t i = 0; i < s->n_expert_chunks; i++)
+		all += stream_resident_bytes(&s->expert_chunks[i]) + MEM_PAGE;
+	room = mem_align_down(room, MEM_PAGE);
+	return !s->n_expert_chunks ? 0 : room < all ? room : all;
 }
 
 int plan_make(struct plan *p, const struct model *m, const struct plan_request *r, struct err *e)
@@ -209,7 +225,9 @@ int plan_make(struct plan *p, const struct model *m, const struct plan_request *
 	}
 	if (!r->host_memory && plan_device(p, r, e) < 0)
 		goto fail;
-	spread(p, TIER_DISK, TIER_RAM, room - p->ring_bytes);
+	uint64_t least = stream_expert_min(&p->schedule, 0);
+	uint64_t kept = spread(p, TIER_DISK, TIER_RAM, room - p->ring_bytes - least);
+	p->expert_bytes = expert_bytes(p, room - p->ring_bytes - kept);
 	if (tell_layers(p, m, e) == 0) {
 		if (!p->streamed_bytes) /* what is left is for rows of the embedding */
 			p->embed_bytes += left_over(p, m);

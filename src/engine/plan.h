@@ -35,6 +35,7 @@ struct plan {
 	uint64_t min_ram_bytes; /* the smallest budget that works with this context */
 	uint64_t base_bytes, backend_bytes, kv_bytes, activation_bytes, small_bytes, ring_bytes;
 	uint64_t embed_bytes; /* table of embedding rows met before */
+	uint64_t expert_bytes; /* cache for experts' chunks */
 	uint64_t device_ring_bytes, vram_bytes, vram_used; /* 0 with host_memory */
 	uint64_t resident_bytes;		     /* weights kept in RAM (and VRAM) */
 	uint64_t streamed_bytes;		     /* weights read from disk each pass */

@@ -24,6 +24,9 @@ enum arch_flags {
 	ARCH_NO_ROPE = 32,
 	ARCH_QKV_GROUPS = 64, /* Hugging Face: see model.qkv_groups */
 	ARCH_WINDOW = 128,    /* heeds sliding_window */
+	ARCH_TRANSPOSED_EXPERTS = 256, /* Hugging Face: matrices of experts are [in, out] */
+	ARCH_EXPERTS = 512,	       /* may have experts */
+	ARCH_LATENT = 1024,	       /* keys and values of sizes of their own, from a latent */
 };
 
 /* Tensor names; %u is the layer (a second %u: the part), @ stands for `base` or what a checkpoint has
@@ -54,6 +57,8 @@ const char *arch_name(const struct arch *a, bool gguf, enum role role);
 bool arch_list_has(const char *list, const char *name);
 
 extern role_names names_hf_llama, names_gguf; /* names.c */
+extern role_names names_mixtral, names_qwen2_moe, names_qwen3_moe, names_glm4_moe, names_deepseek, names_gpt_oss,
+	names_gguf_moe, names_gguf_deepseek2, names_gguf_gpt_oss; /* names_moe.c */
 
 /* Dimensions from config.json in c->dir, or from c->gguf. They fill m->arch and the numbers. */
 int config_from_json(struct model *m, const struct checkpoint *c, struct err *e);

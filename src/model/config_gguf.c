@@ -136,9 +136,10 @@ int config_from_gguf(struct model *m, const struct checkpoint *ck, struct err *e
 	m->attn_scale = 1.0f / sqrtf((float)m->head_dim);
 	uint64_t experts = 0;
 	char k[160];
-	if (gguf_u64(c.g, gguf_key(&c, "expert_count", k), &experts) && experts)
+	if (gguf_u64(c.g, gguf_key(&c, "expert_count", k), &experts) && experts && !(m->arch->flags & ARCH_EXPERTS))
 		return gguf_refuse(&c, "mixture-of-experts models are");
-	if (gguf_count(&c, "attention.value_length", m->head_dim) != m->head_dim)
+	if (!(m->arch->flags & ARCH_LATENT) &&
+		gguf_count(&c, "attention.value_length", m->head_dim) != m->head_dim)
 		return gguf_refuse(&c, "value heads of another size than key heads are");
 	if (m->n_ropes)
 		read_rope(&c, m);

@@ -7,7 +7,7 @@
 
 static void without(struct model *m, enum role role)
 {
-	m->without |= (uint64_t)1 << role;
+	m->without[role] = true;
 }
 
 /* Families whose code knows one key-value head for each head, whatever the file says. */

@@ -127,7 +127,7 @@ void gguf_stablelm(struct gguf_config *c, struct model *m)
 {
 	m->parallel = !checkpoint_find(c->ck, "blk.0.ffn_norm.weight");
 	if (m->parallel)
-		m->without |= (uint64_t)1 << ROLE_FFN_NORM | (uint64_t)1 << ROLE_FFN_NORM_BIAS;
+		m->without[ROLE_FFN_NORM] = m->without[ROLE_FFN_NORM_BIAS] = true;
 }
 
 void gguf_neox(struct gguf_config *c, struct model *m)

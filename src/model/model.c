@@ -86,6 +86,11 @@ const struct weight *model_weight(const struct model *m, uint32_t layer, enum ro
 	return i < 0 ? NULL : &m->weights[i];
 }
 
+uint32_t model_copies(const struct model *m, enum role role)
+{
+	return role_is_expert(role) ? m->moe.n_experts : role == ROLE_K_B || role == ROLE_V_B ? m->heads : 1;
+}
+
 struct qkv_layout model_qkv_layout(const struct model *m, bool fused)
 {
 	const uint32_t d = m->head_dim, q = m->heads * d, kv = m->kv_heads * d;

@@ -11,6 +11,7 @@
 
 #include "backend/backend.h"
 #include "base/err.h"
+#include "model/moe.h"
 #include "model/role.h"
 #include "model/rope.h"
 #include "model/schedule.h"
@@ -45,6 +46,15 @@ struct weight {
 struct layer {
 	uint8_t rope; /* index into model.rope, or ROPE_NONE */
 	bool windowed;
+	bool experts; /* a mixture of them in place of one feed-forward network */
+};
+
+/* Latent attention (DeepSeek V2, V3): a cell keeps one latent of kv_rank and one rotated key of rope
+ * elements for all heads. */
+struct mla {
+	uint32_t kv_rank; /* 0: the model has none */
+	uint32_t q_rank;  /* 0: q comes by one matrix */
+	uint32_t nope, rope, v; /* of a head: unrotated and rotated part of the key, value */
 };
 
 struct arch; /* a row of the family table */
@@ -74,7 +84,9 @@ struct model {
 	struct rope_params rope[2];
 	uint32_t n_ropes;
 	enum rope_style rope_style;
-	uint64_t without; /* bit r: the config says that there is no weight of role r */
+	bool without[ROLES]; /* the config says that there is no weight of this role */
+	struct moe moe;
+	struct mla mla;
 	struct weight *weights;
 	size_t n_weights;
 	int32_t *by_role; /* [(n_layers + 1) * ROLES] index into weights, -1 if there is none */
@@ -86,8 +98,11 @@ struct model {
 int model_open(struct model **out, const struct checkpoint *c, struct err *e);
 void model_close(struct model *m); /* NULL is fine */
 
-/* The weight of a role in a layer (n_layers for embed, head, out_norm, rope factors), or NULL. */
+/* The weight of a role in a layer (n_layers for embed, head, out_norm, rope factors), or NULL. Of roles
+ * with one for each head or expert it is the first of model_copies. */
 const struct weight *model_weight(const struct model *m, uint32_t layer, enum role role);
+
+uint32_t model_copies(const struct model *m, enum role role); /* weights of this role in a layer */
 
 /* Elements a row of the fused or joined q, k, v takes, and where they lie in it. */
 struct qkv_layout {

@@ -26,10 +26,8 @@ struct moe {
 	 * A group counts as its best score, or as the sum of its two best (DeepSeek V3). 1 of 1: none. */
 	uint32_t groups, top_groups;
 	bool group_sum2;
-	/* Layers without experts: the first `dense_layers`, and of the others those whose number + 1 is no
-	 * multiple of `step`. Exceptions of a config's own are in model.layers. */
-	uint32_t dense_layers, step;
-	/* gpt-oss: gate <= limit, -limit <= up <= limit, (up + 1) * gate * sigmoid(alpha * gate). */
+	bool interleaved; /* the fused matrix of an expert has a row of gate, a row of up, and so on */
+	/* gpt-oss (alpha > 0): gate <= limit, -limit <= up <= limit, (up + 1) * gate * sigmoid(alpha * gate). */
 	float glu_alpha, glu_limit;
 };
 

@@ -15,10 +15,26 @@ bool role_is_streamed(enum role role)
 	case ROLE_DOWN:
 	case ROLE_PROJ_OUT:
 	case ROLE_HEAD:
+	case ROLE_Q_A:
+	case ROLE_Q_B:
+	case ROLE_KV_A:
+	case ROLE_K_B:
+	case ROLE_V_B:
+	case ROLE_ROUTER:
+	case ROLE_SHARED_GATE_UP:
+	case ROLE_SHARED_GATE:
+	case ROLE_SHARED_UP:
+	case ROLE_SHARED_DOWN:
 		return true;
 	default:
-		return false;
+		return role_is_expert(role);
 	}
+}
+
+bool role_is_expert(enum role role)
+{
+	return (role >= ROLE_EXPERT_GATE_UP && role <= ROLE_EXPERT_DOWN) ||
+		(role >= ROLE_EXPERT_GATE_UP_BIAS && role <= ROLE_EXPERT_DOWN_BIAS);
 }
 
 bool role_is_gathered(enum role role)
@@ -69,6 +85,11 @@ enum role role_bias(enum role role)
 		[ROLE_HEAD] = ROLE_HEAD_BIAS,
 		[ROLE_Q_NORM] = ROLE_Q_NORM_BIAS,
 		[ROLE_K_NORM] = ROLE_K_NORM_BIAS,
+		[ROLE_ROUTER] = ROLE_ROUTER_BIAS,
+		[ROLE_EXPERT_GATE_UP] = ROLE_EXPERT_GATE_UP_BIAS,
+		[ROLE_EXPERT_GATE] = ROLE_EXPERT_GATE_BIAS,
+		[ROLE_EXPERT_UP] = ROLE_EXPERT_UP_BIAS,
+		[ROLE_EXPERT_DOWN] = ROLE_EXPERT_DOWN_BIAS,
 	};
 	return of[role] ? of[role] : ROLES; /* ROLE_EMBED, number 0, is no bias */
 }

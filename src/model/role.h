@@ -14,6 +14,14 @@ enum role {
 	ROLE_Q,
 	ROLE_K,
 	ROLE_V,
+	/* Latent attention (DeepSeek): q may come by two matrices, keys and values from one latent. */
+	ROLE_Q_A,      /* [q_rank, hidden] */
+	ROLE_Q_A_NORM, /* [q_rank] */
+	ROLE_Q_B,      /* [heads * (nope + rope), q_rank] */
+	ROLE_KV_A,     /* [kv_rank + rope, hidden] */
+	ROLE_KV_A_NORM, /* [kv_rank] */
+	ROLE_K_B,      /* for each head, from latent to the key's unrotated part */
+	ROLE_V_B,      /* for each head, [v, kv_rank] */
 	ROLE_O,
 	ROLE_ATTN_POST, /* norm of the attention's output */
 	ROLE_FFN_NORM,
@@ -21,6 +29,15 @@ enum role {
 	ROLE_GATE,
 	ROLE_UP,
 	ROLE_DOWN,
+	ROLE_ROUTER,	  /* [n_experts, hidden] */
+	ROLE_SHARED_GATE_UP, /* the expert that every token passes */
+	ROLE_SHARED_GATE,
+	ROLE_SHARED_UP,
+	ROLE_SHARED_DOWN,
+	ROLE_EXPERT_GATE_UP, /* for each expert; gate above up, or row by row: moe.interleaved */
+	ROLE_EXPERT_GATE,
+	ROLE_EXPERT_UP,
+	ROLE_EXPERT_DOWN,
 	ROLE_FFN_POST,
 	ROLE_OUT_NORM,
 	ROLE_PROJ_OUT, /* [embed_dim, hidden] */
@@ -44,14 +61,23 @@ enum role {
 	ROLE_Q_NORM_BIAS,
 	ROLE_K_NORM_BIAS,
 	ROLE_SINKS,	   /* [heads] */
+	ROLE_ROUTER_BIAS,  /* [n_experts] */
+	ROLE_ROUTER_CHOICE, /* [n_experts] added to the scores for the choice only */
+	ROLE_SHARED_SCALE, /* [hidden]: the shared expert counts sigmoid(x . this) */
+	ROLE_EXPERT_GATE_UP_BIAS, /* for each expert, and so on */
+	ROLE_EXPERT_GATE_BIAS,
+	ROLE_EXPERT_UP_BIAS,
+	ROLE_EXPERT_DOWN_BIAS,
 	ROLE_ROPE_FACTORS, /* [rot / 2], GGUF's form of llama3 rope; below its form of longrope */
 	ROLE_ROPE_SHORT,
 	ROLE_ROPE_LONG,
 	ROLES
 };
 
-/* Is this weight multiplied chunk by chunk (a matrix), or small and always resident? */
+/* Does this weight come chunk by chunk, or is it small and always resident? */
 bool role_is_streamed(enum role role);
+
+bool role_is_expert(enum role role); /* one weight for each expert, read when it is chosen */
 
 bool role_is_gathered(enum role role); /* rows are read on demand: embeddings */
 bool role_is_global(enum role role);   /* belongs to no layer */

@@ -7,7 +7,12 @@
 /* In the order of forward.c, attention.c and ffn.c. */
 static const enum role first[] = {ROLE_PROJ_IN};
 static const enum role in_layer[] = {
-	ROLE_QKV, ROLE_Q, ROLE_K, ROLE_V, ROLE_O, ROLE_GATE_UP, ROLE_GATE, ROLE_UP, ROLE_DOWN};
+	ROLE_QKV, ROLE_Q, ROLE_K, ROLE_V, ROLE_Q_A, ROLE_Q_B, ROLE_KV_A, ROLE_K_B, ROLE_V_B, ROLE_O, ROLE_GATE_UP,
+	ROLE_GATE, ROLE_UP, ROLE_DOWN, ROLE_ROUTER, ROLE_SHARED_GATE_UP, ROLE_SHARED_GATE, ROLE_SHARED_UP,
+	ROLE_SHARED_DOWN};
+/* Of one expert, in the order of moe.c. */
+static const enum role in_expert[] = {ROLE_EXPERT_GATE_UP_BIAS, ROLE_EXPERT_GATE_UP, ROLE_EXPERT_GATE_BIAS,
+	ROLE_EXPERT_GATE, ROLE_EXPERT_UP_BIAS, ROLE_EXPERT_UP, ROLE_EXPERT_DOWN_BIAS, ROLE_EXPERT_DOWN};
 static const enum role last[] = {ROLE_PROJ_OUT, ROLE_HEAD};
 
 /* Chunks of one weight: as many steps of rows as fit, spread so that all are nearly equal. */
@@ -23,7 +28,8 @@ static uint32_t chunk_count(const struct weight *w, uint64_t chunk_bytes)
 static void add_chunk(struct schedule *s, const struct model *m, const struct weight *w, uint32_t row0,
 	uint32_t rows)
 {
-	struct chunk *c = &s->chunks[s->n++];
+	const bool expert = role_is_expert(w->role);
+	struct chunk *c = expert ? &s->expert_chunks[s->n_expert_chunks++] : &s->chunks[s->n++];
 	uint64_t first_scale;
 	*c = (struct chunk){.weight = (uint32_t)(w - m->weights), .layer = w->layer, .row0 = row0, .rows = rows,
 		.data = {.file = w->tensor->file, .offset = w->offset + row0 * w->row_bytes,
@@ -31,7 +37,7 @@ static void add_chunk(struct schedule *s, const struct model *m, const struct we
 	if (w->has_scaling && w->scales_streamed)
 		c->scale = weight_scales(w, row0, rows, &first_scale);
 	c->bytes = c->data.bytes + c->scale.bytes;
-	s->bytes += c->bytes;
+	*(expert ? &s->expert_bytes : &s->bytes) += c->bytes;
 	if (c->bytes > s->max_bytes)
 		s->max_bytes = c->bytes;
 }
@@ -55,11 +61,47 @@ static void add_roles(struct schedule *s, const struct model *m, uint32_t layer,
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct weight *w = model_weight(m, layer, roles[i]);
-		if (w && s->chunks)
-			add_chunks(s, m, w, chunk_bytes);
-		else if (w)
-			s->n += chunk_count(w, chunk_bytes);
+		for (uint32_t k = 0; w && k < model_copies(m, roles[i]); k++)
+			if (s->chunks)
+				add_chunks(s, m, w + k, chunk_bytes);
+			else
+				s->n += chunk_count(w + k, chunk_bytes);
 	}
+}
+
+/* The same for the experts of a layer, one expert behind the other. */
+static void add_experts(struct schedule *s, const struct model *m, uint32_t layer, uint64_t chunk_bytes)
+{
+	for (uint32_t k = 0; k < m->moe.n_experts; k++) {
+		if (s->chunks)
+			s->expert_first[(size_t)layer * m->moe.n_experts + k] = (uint32_t)s->n_expert_chunks;
+		for (size_t i = 0; i < sizeof(in_expert) / sizeof(*in_expert); i++) {
+			const struct weight *w = model_weight(m, layer, in_expert[i]);
+			if (w && s->chunks)
+				add_chunks(s, m, w + k, chunk_bytes);
+			else if (w)
+				s->n_expert_chunks += chunk_count(w + k, chunk_bytes);
+		}
+	}
+}
+
+static int allocate(struct schedule *s, const struct model *m, struct err *e)
+{
+	const size_t groups = (size_t)m->n_layers * m->moe.n_experts;
+	s->chunks = mem_array(s->n, sizeof(*s->chunks));
+	s->n = 0;
+	if (!s->chunks)
+		return err_nomem(e);
+	if (!groups)
+		return 0;
+	s->n_experts = m->moe.n_experts;
+	s->expert_chunks = mem_array(s->n_expert_chunks, sizeof(*s->expert_chunks));
+	s->expert_first = mem_array(groups + 1, sizeof(*s->expert_first));
+	if (!s->expert_chunks || !s->expert_first || s->n_expert_chunks >= UINT32_MAX)
+		return err_nomem(e);
+	s->expert_first[groups] = (uint32_t)s->n_expert_chunks;
+	s->n_expert_chunks = 0;
+	return 0;
 }
 
 int schedule_make(struct schedule *s, const struct model *m, uint64_t chunk_bytes, struct err *e)
@@ -67,14 +109,17 @@ int schedule_make(struct schedule *s, const struct model *m, uint64_t chunk_byte
 	*s = (struct schedule){0};
 	for (int round = 0; round < 2; round++) {
 		add_roles(s, m, m->n_layers, first, sizeof(first) / sizeof(*first), chunk_bytes);
-		for (uint32_t layer = 0; layer < m->n_layers; layer++)
+		for (uint32_t layer = 0; layer < m->n_layers; layer++) {
 			add_roles(s, m, layer, in_layer, sizeof(in_layer) / sizeof(*in_layer), chunk_bytes);
+			add_experts(s, m, layer, chunk_bytes);
+		}
 		add_roles(s, m, m->n_layers, last, sizeof(last) / sizeof(*last), chunk_bytes);
 		if (round)
 			break;
-		if (!(s->chunks = mem_array(s->n, sizeof(*s->chunks))))
-			return err_nomem(e);
-		s->n = 0;
+		if (allocate(s, m, e) < 0) {
+			schedule_clear(s);
+			return -1;
+		}
 	}
 	return 0;
 }
@@ -82,5 +127,7 @@ int schedule_make(struct schedule *s, const struct model *m, uint64_t chunk_byte
 void schedule_clear(struct schedule *s)
 {
 	free(s->chunks);
+	free(s->expert_chunks);
+	free(s->expert_first);
 	*s = (struct schedule){0};
 }

@@ -22,6 +22,8 @@ struct search {
 static void role_shape(const struct model *m, enum role role, uint64_t *rows, uint64_t *cols)
 {
 	uint64_t q = (uint64_t)m->heads * m->head_dim, kv = (uint64_t)m->kv_heads * m->head_dim;
+	const uint64_t experts = m->moe.n_experts, ef = m->moe.ffn, sf = m->moe.shared_ffn;
+	const struct mla *a = &m->mla;
 	const uint64_t shapes[ROLES][2] = {
 		[ROLE_EMBED] = {m->vocab, m->embed_dim},
 		[ROLE_POS_EMBED] = {(uint64_t)m->ctx_train + m->pos_offset, m->hidden},
@@ -30,11 +32,27 @@ static void role_shape(const struct model *m, enum role role, uint64_t *rows, ui
 		[ROLE_Q] = {q, m->hidden},
 		[ROLE_K] = {kv, m->hidden},
 		[ROLE_V] = {kv, m->hidden},
-		[ROLE_O] = {m->hidden, q},
+		[ROLE_Q_A] = {a->q_rank, m->hidden},
+		[ROLE_Q_A_NORM] = {0, a->q_rank},
+		[ROLE_Q_B] = {q, a->q_rank},
+		[ROLE_KV_A] = {(uint64_t)a->kv_rank + a->rope, m->hidden},
+		[ROLE_KV_A_NORM] = {0, a->kv_rank},
+		[ROLE_K_B] = {a->kv_rank, a->nope},
+		[ROLE_V_B] = {a->v, a->kv_rank},
+		[ROLE_O] = {m->hidden, a->kv_rank ? (uint64_t)m->heads * a->v : q},
 		[ROLE_GATE_UP] = {2 * (uint64_t)m->ffn, m->hidden},
 		[ROLE_GATE] = {m->ffn, m->hidden},
 		[ROLE_UP] = {m->ffn, m->hidden},
 		[ROLE_DOWN] = {m->hidden, m->ffn},
+		[ROLE_ROUTER] = {experts, m->hidden},
+		[ROLE_SHARED_GATE_UP] = {2 * sf, m->hidden},
+		[ROLE_SHARED_GATE] = {sf, m->hidden},
+		[ROLE_SHARED_UP] = {sf, m->hidden},
+		[ROLE_SHARED_DOWN] = {m->hidden, sf},
+		[ROLE_EXPERT_GATE_UP] = {2 * ef, m->hidden},
+		[ROLE_EXPERT_GATE] = {ef, m->hidden},
+		[ROLE_EXPERT_UP] = {ef, m->hidden},
+		[ROLE_EXPERT_DOWN] = {m->hidden, ef},
 		[ROLE_PROJ_OUT] = {m->embed_dim, m->hidden},
 		[ROLE_HEAD] = {m->vocab, m->embed_dim},
 		[ROLE_QKV_BIAS] = {0, q + 2 * kv},
@@ -46,6 +64,11 @@ static void role_shape(const struct model *m, enum role role, uint64_t *rows, ui
 		[ROLE_UP_BIAS] = {0, m->ffn},
 		[ROLE_HEAD_BIAS] = {0, m->vocab},
 		[ROLE_SINKS] = {0, m->heads},
+		[ROLE_ROUTER_BIAS] = {0, experts},
+		[ROLE_ROUTER_CHOICE] = {0, experts},
+		[ROLE_EXPERT_GATE_UP_BIAS] = {0, 2 * ef},
+		[ROLE_EXPERT_GATE_BIAS] = {0, ef},
+		[ROLE_EXPERT_UP_BIAS] = {0, ef},
 		[ROLE_ROPE_FACTORS] = {0, m->rope[0].rot / 2},
 		[ROLE_ROPE_SHORT] = {0, m->rope[0].rot / 2},
 		[ROLE_ROPE_LONG] = {0, m->rope[0].rot / 2},
@@ -62,9 +85,10 @@ static void role_shape(const struct model *m, enum role role, uint64_t *rows, ui
 
 static int check_shape(const char *path, const struct stored *t, const struct weight *w, struct err *e)
 {
-	bool fits = w->rows > 1 || role_is_streamed(w->role) || role_is_gathered(w->role)
+	bool fits = t->n_dims < 1 ? false : w->rows > 1 || role_is_streamed(w->role) || role_is_gathered(w->role)
 			    ? t->n_dims == 2 && t->shape[0] == w->rows && t->shape[1] == w->cols
-			    : t->n_dims == 1 && t->shape[0] == w->cols;
+			    : t->shape[t->n_dims - 1] == w->cols &&
+				      (t->n_dims == 1 || (t->n_dims == 2 && t->shape[0] == 1));
 	if (fits)
 		return 0;
 	return err_set(e, ERR_FORMAT, "%s: tensor %s has shape [%llu%s%llu], but the config wants [%u, %u]", path,
@@ -106,11 +130,49 @@ static const char *expand(const struct search *s, const char *p, uint32_t layer,
 	return *p == '|' ? p + 1 : NULL;
 }
 
-static bool role_exists(const struct search *s, enum role role)
+static bool is_of_mla(const struct model *m, enum role role)
+{
+	bool q_low = role == ROLE_Q_A || role == ROLE_Q_A_NORM || role == ROLE_Q_B;
+	return q_low ? m->mla.q_rank > 0 : role >= ROLE_KV_A && role <= ROLE_V_B;
+}
+
+static bool role_exists(const struct search *s, enum role role, uint32_t layer)
 {
 	const struct model *m = s->m;
-	bool norm = role == ROLE_ATTN_NORM || role == ROLE_FFN_NORM || role == ROLE_OUT_NORM;
-	return !((m->without >> role) & 1) && !(norm && m->norm_bare);
+	const bool experts = layer < m->n_layers && m->layers[layer].experts, mla = m->mla.kv_rank > 0;
+	switch (role) {
+	case ROLE_ATTN_NORM:
+	case ROLE_FFN_NORM:
+	case ROLE_OUT_NORM:
+		return !m->without[role] && !m->norm_bare;
+	case ROLE_GATE_UP:
+	case ROLE_GATE:
+	case ROLE_UP:
+	case ROLE_DOWN:
+		return !m->without[role] && !experts;
+	case ROLE_SHARED_GATE_UP:
+	case ROLE_SHARED_GATE:
+	case ROLE_SHARED_UP:
+	case ROLE_SHARED_DOWN:
+	case ROLE_SHARED_SCALE:
+		return experts && m->moe.shared_ffn > 0;
+	case ROLE_ROUTER:
+	case ROLE_ROUTER_BIAS:
+	case ROLE_ROUTER_CHOICE:
+		return experts;
+	case ROLE_QKV:
+	case ROLE_K:
+	case ROLE_V:
+		return !m->without[role] && !mla;
+	case ROLE_Q:
+		return !m->without[role] && !(mla && m->mla.q_rank);
+	default:
+		if (role_is_expert(role))
+			return experts;
+		if (role >= ROLE_Q_A && role <= ROLE_V_B)
+			return mla && is_of_mla(m, role);
+		return !m->without[role];
+	}
 }
 
 /* A vector in parts of head_dim each, or any of the shapes that a norm of heads may have. */
@@ -153,6 +215,82 @@ static int resolve_head_norm(struct search *s, const char *name, const char *pat
 	return 1;
 }
 
+static bool is_transposed(const struct search *s, enum role role)
+{
+	unsigned flag = role_is_expert(role) ? ARCH_TRANSPOSED_EXPERTS : ARCH_TRANSPOSED;
+	return role_is_streamed(role) && !role_is_global(role) && s->c->kind != CHECKPOINT_GGUF &&
+		(s->m->arch->flags & flag);
+}
+
+/* Weight i of n from what holds all of them: stacked [n, rows, cols] (vectors: [n, cols]), or for the heads
+ * of latent attention also one matrix in which each head has its rows of K_B, then those of V_B. */
+static int take_slice(struct search *s, const struct stored *t, struct weight *w, uint32_t i, uint32_t n)
+{
+	const struct mla *a = &s->m->mla;
+	const char *path = s->c->files[t->tensor->file].path;
+	const bool head = w->role == ROLE_K_B || w->role == ROLE_V_B;
+	uint64_t slice = i;
+	bool fits = w->rows == 1 && !head ? t->n_dims == 2 && t->shape[0] == n && t->shape[1] == w->cols
+					    : t->n_dims == 3 && t->shape[0] == n && t->shape[1] == w->rows &&
+							t->shape[2] == w->cols;
+	if (head && t->n_dims == 2) {
+		fits = t->shape[0] == (uint64_t)n * (a->nope + a->v) && t->shape[1] == a->kv_rank;
+		w->transposed = w->role == ROLE_K_B; /* its rows are what the product with the key sums over */
+		w->rows = w->transposed ? a->nope : a->v;
+		w->cols = a->kv_rank;
+		slice = 2 * (uint64_t)i + (w->role == ROLE_V_B);
+		if (fits && a->nope != a->v && t->scale)
+			return err_set(s->e, ERR_UNSUPPORTED, "%s: tensor %s is quantized, and its heads have keys and values of different sizes",
+				path, t->tensor->name);
+	}
+	if (!fits)
+		return err_set(s->e, ERR_FORMAT, "%s: tensor %s has not the shape that the config wants: %u of [%u, %u]",
+			path, t->tensor->name, n, w->rows, w->cols);
+	if (weight_from_stored(w, s->c, t, head && a->nope != a->v && t->n_dims == 2 ? 0 : slice, s->e) < 0)
+		return -1;
+	if (head && a->nope != a->v && t->n_dims == 2)
+		w->offset += ((uint64_t)i * (a->nope + a->v) + (w->role == ROLE_V_B ? a->nope : 0)) * w->row_bytes;
+	return 0;
+}
+
+/* The n weights of a role that has one for each expert or head: one tensor for all, or one each (the
+ * second %u of the pattern). Returns as weight_resolve does. */
+static int find_copies(struct search *s, enum role role, uint32_t layer, const char *pattern,
+	struct weight *w, uint32_t n)
+{
+	char name[NAME_MAX_LEN], first[NAME_MAX_LEN] = "";
+	struct stored t = {0};
+	uint64_t rows, cols;
+	role_shape(s->m, role, &rows, &cols);
+	for (const char *p = pattern, *next; p; p = next) {
+		bool each = strcspn(p, "|") > 0 && strstr(p, "%u") &&
+			strstr(strstr(p, "%u") + 2, "%u") && strstr(strstr(p, "%u") + 2, "%u") < p + strcspn(p, "|");
+		next = expand(s, p, layer, 0, name);
+		if (!*first)
+			memcpy(first, name, sizeof(first));
+		if (stored_find(&t, s->m->quantization, name, s->e) < 0)
+			return -1;
+		for (uint32_t i = 0; t.tensor && i < n; i++) {
+			bool turned = is_transposed(s, role) && !t.flipped && rows;
+			w[i] = (struct weight){.role = role, .layer = layer, .transposed = turned,
+				.rows = (uint32_t)(turned ? cols : rows ? rows : 1),
+				.cols = (uint32_t)(turned ? rows : cols)};
+			expand(s, p, layer, i, name);
+			int found = each ? weight_resolve(s->m, s->c, name, &w[i], s->e)
+					 : take_slice(s, &t, &w[i], i, n);
+			if (found < 0)
+				return -1;
+			if (each && !found)
+				return err_set(s->e, ERR_FORMAT, "%s: tensor %s is missing", s->c->path, name);
+		}
+		if (t.tensor)
+			return 1;
+	}
+	if (role_is_optional(role))
+		return 0;
+	return err_set(s->e, ERR_FORMAT, "%s: tensor %s is missing", s->c->path, first);
+}
+
 static int find_one(struct search *s, enum role role, uint32_t layer, const char *pattern, struct weight *w)
 {
 	const struct model *m = s->m;
@@ -165,8 +303,7 @@ static int find_one(struct search *s, enum role role, uint32_t layer, const char
 		const char *next = expand(s, p, layer, 0, name);
 		*w = (struct weight){.role = role, .layer = layer, .rows = rows ? (uint32_t)rows : 1,
 			.cols = (uint32_t)cols};
-		w->transposed = role_is_streamed(role) && !role_is_global(role) &&
-			s->c->kind != CHECKPOINT_GGUF && (m->arch->flags & ARCH_TRANSPOSED);
+		w->transposed = is_transposed(s, role);
 		if (w->transposed) {
 			w->rows = (uint32_t)cols;
 			w->cols = (uint32_t)rows;
@@ -188,14 +325,20 @@ static bool has_fused(const struct model *m, enum role role, uint32_t layer)
 {
 	bool qkv = role == ROLE_Q || role == ROLE_K || role == ROLE_V;
 	bool ffn = role == ROLE_GATE || role == ROLE_UP;
-	return (qkv && model_weight(m, layer, ROLE_QKV)) || (ffn && model_weight(m, layer, ROLE_GATE_UP));
+	bool shared = role == ROLE_SHARED_GATE || role == ROLE_SHARED_UP;
+	bool expert = role == ROLE_EXPERT_GATE || role == ROLE_EXPERT_UP;
+	return (qkv && model_weight(m, layer, ROLE_QKV)) || (ffn && model_weight(m, layer, ROLE_GATE_UP)) ||
+		(shared && model_weight(m, layer, ROLE_SHARED_GATE_UP)) ||
+		(expert && model_weight(m, layer, ROLE_EXPERT_GATE_UP));
 }
 
 /* Has the family names for both forms, so that the fused one may be missing? */
 static bool is_either(const struct model *m, bool gguf, enum role role)
 {
 	return (role == ROLE_QKV && arch_name(m->arch, gguf, ROLE_Q)) ||
-		(role == ROLE_GATE_UP && arch_name(m->arch, gguf, ROLE_UP));
+		(role == ROLE_GATE_UP && arch_name(m->arch, gguf, ROLE_UP)) ||
+		(role == ROLE_SHARED_GATE_UP && arch_name(m->arch, gguf, ROLE_SHARED_UP)) ||
+		(role == ROLE_EXPERT_GATE_UP && arch_name(m->arch, gguf, ROLE_EXPERT_UP));
 }
 
 static int add_weight(struct search *s, enum role role, uint32_t layer)
@@ -204,25 +347,33 @@ static int add_weight(struct search *s, enum role role, uint32_t layer)
 	bool gguf = s->c->kind == CHECKPOINT_GGUF;
 	enum role from = role == ROLE_HEAD && m->tied ? ROLE_EMBED : role;
 	const char *pattern = arch_name(m->arch, gguf, from);
-	if (!pattern || !role_exists(s, role) || has_fused(m, role, layer))
+	const uint32_t n = model_copies(m, role);
+	if (!pattern || !role_exists(s, role, layer) || has_fused(m, role, layer))
 		return 0;
 	struct weight *w = &m->weights[m->n_weights];
 	char name[NAME_MAX_LEN];
 	if (is_either(m, gguf, role)) {
+		struct stored t;
 		expand(s, pattern, layer, 0, name);
-		if (!checkpoint_find(s->c, name))
+		if (stored_find(&t, m->quantization, name, s->e) < 0)
+			return -1;
+		if (!t.tensor)
 			return 0;
 	}
-	int found = find_one(s, role, layer, pattern, w);
+	bool copies = role_is_expert(role) || role == ROLE_K_B || role == ROLE_V_B;
+	int found = copies ? find_copies(s, role, layer, pattern, w, n) : find_one(s, role, layer, pattern, w);
 	if (found <= 0) {
 		free(w->parts);
 		w->parts = NULL;
 		return found;
 	}
-	m->by_role[(size_t)layer * ROLES + role] = (int32_t)m->n_weights++;
+	m->by_role[(size_t)layer * ROLES + role] = (int32_t)m->n_weights;
+	m->n_weights += n;
+	for (uint32_t i = 0; copies && i < n; i++)
+		m->bytes += w[i].rows * w[i].row_bytes;
 	for (uint32_t i = 1; i < w->n_parts; i++)
 		m->bytes += w->parts[i]->bytes;
-	if (!(role == ROLE_HEAD && m->tied))
+	if (!copies && !(role == ROLE_HEAD && m->tied))
 		m->bytes += w->tensor->bytes;
 	return 0;
 }
@@ -272,8 +423,11 @@ int weights_find(struct model *m, const struct checkpoint *c, struct err *e)
 	if (m->n_layers > c->n_tensors)
 		return err_set(e, ERR_FORMAT, "%s: the config names %u layers, but there are only %zu tensors",
 			c->path, m->n_layers, c->n_tensors);
-	size_t n = ((size_t)m->n_layers + 1) * ROLES;
-	m->weights = mem_array(n, sizeof(*m->weights));
+	size_t n = ((size_t)m->n_layers + 1) * ROLES, all = n;
+	for (uint32_t i = 0; i < m->n_layers; i++)
+		all += (m->layers[i].experts ? 8 * (size_t)m->moe.n_experts : 0) +
+			(m->mla.kv_rank ? 2 * (size_t)m->heads : 0);
+	m->weights = mem_array(all, sizeof(*m->weights));
 	m->by_role = mem_array(n, sizeof(*m->by_role));
 	if (!m->weights || !m->by_role)
 		return err_nomem(e);

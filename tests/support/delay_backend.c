@@ -27,7 +27,10 @@ enum task_kind {
 	TASK_SCALE,
 	TASK_SOFTCAP,
 	TASK_CLAMP,
-	TASK_MUL
+	TASK_MUL,
+	TASK_ZERO,
+	TASK_MOVE,
+	TASK_GLU
 };
 
 struct task {
@@ -47,6 +50,8 @@ struct task {
 		struct norm norm;
 		struct rope rope;
 		struct attention attention;
+		struct move move;
+		struct glu glu;
 	} op;
 };
 
@@ -139,6 +144,15 @@ static void run_task(struct backend *c, const struct task *t)
 		break;
 	case TASK_CLAMP:
 		c->ops->clamp(c, t->to, t->value, t->size);
+		break;
+	case TASK_ZERO:
+		c->ops->zero(c, t->to, t->size);
+		break;
+	case TASK_MOVE:
+		c->ops->move(c, &t->op.move);
+		break;
+	case TASK_GLU:
+		c->ops->glu(c, &t->op.glu);
 		break;
 	case TASK_SCALE:
 		c->ops->scale(c, t->to, t->value, t->size);
@@ -397,6 +411,21 @@ static void delay_mul(struct backend *b, float *y, const float *v, uint32_t n, u
 		(struct task){.kind = TASK_MUL, .to = y, .from = v, .n = n, .d = d, .ld = ld});
 }
 
+static void delay_zero(struct backend *b, float *y, size_t elements)
+{
+	push(b, QUEUE_COMPUTE, (struct task){.kind = TASK_ZERO, .to = y, .size = elements});
+}
+
+static void delay_move(struct backend *b, const struct move *m)
+{
+	push(b, QUEUE_COMPUTE, (struct task){.kind = TASK_MOVE, .op.move = *m});
+}
+
+static void delay_glu(struct backend *b, const struct glu *g)
+{
+	push(b, QUEUE_COMPUTE, (struct task){.kind = TASK_GLU, .op.glu = *g});
+}
+
 /* --- open and close ------------------------------------------------------------------ */
 
 static void stop_queues(struct delay *d, int count)
@@ -455,6 +484,9 @@ static const struct backend_ops delay_ops = {
 	.softcap = delay_softcap,
 	.clamp = delay_clamp,
 	.mul = delay_mul,
+	.zero = delay_zero,
+	.move = delay_move,
+	.glu = delay_glu,
 };
 
 int delay_backend_open(struct backend **out, const char *ops, int threads, uint64_t seed,

@@ -330,6 +330,42 @@ static void cpu_mul(struct backend *b, float *y, const float *v, uint32_t n, uin
 			y[i * ld + j] *= v[j];
 }
 
+static void cpu_zero(struct backend *b, float *y, size_t elements)
+{
+	(void)b;
+	memset(y, 0, elements * sizeof(*y));
+}
+
+static void move_part(void *arg, size_t begin, size_t end, int thread)
+{
+	(void)thread;
+	const struct job *j = arg;
+	const struct move *m = j->op;
+	for (size_t i = begin; i < end; i++)
+		move_row(m, i);
+}
+
+static void cpu_move(struct backend *b, const struct move *m)
+{
+	struct cpu *c = cpu_of(b);
+	pool_run(c->pool, move_part, &(struct job){c, m}, m->n,
+		grain_for(c, m->n, (size_t)m->heads * m->dim, 1));
+}
+
+static void glu_part(void *arg, size_t begin, size_t end, int thread)
+{
+	(void)thread;
+	const struct job *j = arg;
+	for (size_t i = begin; i < end; i++)
+		glu_row(j->op, i);
+}
+
+static void cpu_glu(struct backend *b, const struct glu *g)
+{
+	struct cpu *c = cpu_of(b);
+	pool_run(c->pool, glu_part, &(struct job){c, g}, g->n, grain_for(c, g->n, (size_t)g->d * 16, 1));
+}
+
 /* --- open and close ---------------------------------------------------------- */
 
 static void cpu_close(struct backend *b)
@@ -367,6 +403,9 @@ static const struct backend_ops cpu_ops = {
 	.softcap = cpu_softcap,
 	.clamp = cpu_clamp,
 	.mul = cpu_mul,
+	.zero = cpu_zero,
+	.move = cpu_move,
+	.glu = cpu_glu,
 };
 
 static const struct cpu_kernels *kernels_of(const char *name)

@@ -38,6 +38,10 @@ struct cpu_kernels {
 	void (*softcap)(float *y, float cap, size_t n);
 };
 
+/* The same in every variant (rows.c). */
+void move_row(const struct move *m, size_t i);
+void glu_row(const struct glu *g, size_t i);
+
 extern const struct cpu_kernels cpu_kernels_ref;
 /* NULL when this build or machine can't run it. */
 const struct cpu_kernels *cpu_kernels_avx2(void);

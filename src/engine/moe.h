@@ -1,0 +1,16 @@
+/* Mixture of experts: see moe.c. Private to engine/. */
+#ifndef AIRLCHAT_ENGINE_MOE_H
+#define AIRLCHAT_ENGINE_MOE_H
+
+#include "engine/forward.h"
+
+int moe_open(struct engine *en, struct err *e); /* after the small weights are loaded */
+void moe_close(struct engine *en);
+
+size_t moe_width(const struct model *m);			/* floats a row of region b */
+uint64_t moe_host_bytes(const struct model *m, size_t n); /* what it keeps beside the buffers of a pass */
+
+/* y = the layer's feed-forward part of x, [n, hidden]; y is not x. */
+int moe_forward(struct engine *en, const struct pass *p, uint32_t layer, float *y, const float *x, struct err *e);
+
+#endif
