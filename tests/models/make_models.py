@@ -98,6 +98,30 @@ MODELS = {
     "opt-350m": ("OPTConfig", dict(vocab_size=V, hidden_size=32, ffn_dim=40, num_hidden_layers=2,
                                    num_attention_heads=4, max_position_embeddings=64, word_embed_proj_dim=24,
                                    do_layer_norm_before=False, bos_token_id=1, eos_token_id=2), 24),
+    "mixtral": ("MixtralConfig", c(num_local_experts=5, num_experts_per_tok=2), 24),
+    "qwen2-moe": ("Qwen2MoeConfig", c(num_hidden_layers=4, num_experts=6, num_experts_per_tok=3,
+                                      moe_intermediate_size=24, shared_expert_intermediate_size=16,
+                                      decoder_sparse_step=2, mlp_only_layers=[3]), 24),
+    "qwen3-moe": ("Qwen3MoeConfig", c(head_dim=16, num_experts=8, num_experts_per_tok=3,
+                                      moe_intermediate_size=24, norm_topk_prob=True, decoder_sparse_step=1,
+                                      mlp_only_layers=[]), 24),
+    "olmoe": ("OlmoeConfig", c(num_experts=6, num_experts_per_tok=2), 24),
+    "deepseek-v2": ("DeepseekV2Config", c(
+        num_key_value_heads=4, q_lora_rank=None, kv_lora_rank=16, qk_rope_head_dim=8, qk_nope_head_dim=16,
+        v_head_dim=16, head_dim=8, n_routed_experts=8, num_experts_per_tok=2, n_shared_experts=2,
+        moe_intermediate_size=16, first_k_dense_replace=1, topk_method="group_limited_greedy", n_group=4,
+        topk_group=2, routed_scaling_factor=2.0, rope_scaling=dict(
+            rope_type="yarn", factor=8.0, mscale=0.7, mscale_all_dim=0.7, original_max_position_embeddings=32)),
+        44),
+    "deepseek-v3": ("DeepseekV3Config", c(
+        num_key_value_heads=4, q_lora_rank=16, kv_lora_rank=16, qk_rope_head_dim=8, qk_nope_head_dim=16,
+        v_head_dim=24, n_routed_experts=8, num_experts_per_tok=2, n_shared_experts=1, n_group=2, topk_group=1,
+        moe_intermediate_size=24, first_k_dense_replace=1, num_hidden_layers=3), 24),
+    "glm4-moe": ("Glm4MoeConfig", c(head_dim=8, n_routed_experts=6, num_experts_per_tok=2, n_shared_experts=1,
+                                    moe_intermediate_size=24, first_k_dense_replace=1, n_group=1, topk_group=1,
+                                    use_qk_norm=True, partial_rotary_factor=0.5), 24),
+    "gpt-oss": ("GptOssConfig", c(head_dim=16, num_local_experts=4, num_experts_per_tok=2, sliding_window=9,
+                                  rope_scaling=None), 24),
 }
 
 
@@ -116,6 +140,9 @@ def randomize(model, seed):
                 p.copy_(p + 0.2 * torch.randn(p.shape, generator=gen))
             else:
                 p.copy_(0.2 * torch.randn(p.shape, generator=gen))
+        for name, b in model.named_buffers():
+            if "e_score_correction_bias" in name:
+                b.copy_(0.1 * torch.randn(b.shape, generator=gen))
 
 
 def golden(model, n_tok, n_new, seed):
