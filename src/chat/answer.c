@@ -159,6 +159,11 @@ static void fill_stats(struct answer *a, int64_t start, int64_t prefilled, int64
 	s->other_s = s->prefill_s + s->decode_s - s->disk_wait_s - s->copy_wait_s - s->compute_s;
 	s->bytes_resident = a->c->plan.resident_bytes;
 	s->bytes_needed = a->c->plan.schedule.bytes * s->passes;
+	s->experts = a->c->plan.schedule.n_experts > 0;
+	s->expert_hits = v.prefills.expert_hits + v.decode.expert_hits;
+	s->expert_misses = v.prefills.expert_misses + v.decode.expert_misses;
+	if (s->experts) /* which of them a pass needs is known when it is over */
+		s->bytes_needed = s->bytes_from_disk + s->bytes_from_ram;
 	trace_view_clear(&v);
 }
 

@@ -33,9 +33,12 @@ void chat_stats_json(const struct chat *c, const struct chat_stats *s, struct bu
 	put_num(out, "read_busy_s", s->read_busy_s, false);
 	put_num(out, "disk_gb_per_s",
 		s->read_busy_s > 0 ? (double)s->bytes_from_disk / s->read_busy_s / 1e9 : -1, false);
-	buf_printf(out, "\"peak_ram_bytes\": %llu, \"peak_vram_bytes\": null, \"reader\": \"%s\", \"device\": \"%s\", \"ops\": \"%s\", \"threads\": %d, \"ctx\": %u, \"kv_type\": \"%s\", \"drafted\": null, \"accepted\": null, \"expert_hits\": null, \"expert_misses\": null}",
+	buf_printf(out, "\"peak_ram_bytes\": %llu, \"peak_vram_bytes\": null, \"reader\": \"%s\", \"device\": \"%s\", \"ops\": \"%s\", \"threads\": %d, \"ctx\": %u, \"kv_type\": \"%s\", \"drafted\": null, \"accepted\": null, ",
 		(unsigned long long)s->peak_ram_bytes, c->reader ? c->reader->name : "", b->name, b->variant,
 		b->threads, c->plan.ctx, dtype_info(c->cfg.kv_type)->name);
+	put_num(out, "expert_hits", s->experts ? (double)s->expert_hits : -1, false);
+	put_num(out, "expert_misses", s->experts ? (double)s->expert_misses : -1, true);
+	buf_puts(out, "}");
 }
 
 static void put_ids(struct buf *out, const char *name, const struct ids *ids)

@@ -98,14 +98,16 @@ static void print_json(const struct model *m, const struct plan *p, const struct
 	printf("{\"min_ram_bytes\": %llu, \"ram_bytes\": %llu, \"resident_bytes\": %llu, \"streamed_bytes\": %llu, "
 	       "\"kv_bytes\": %llu, \"ring_bytes\": %llu, \"activation_bytes\": %llu, \"base_bytes\": %llu, "
 	       "\"backend_bytes\": %llu, \"norm_bytes\": %llu, \"weight_bytes\": %llu, \"ctx\": %u, "
-	       "\"prefill_rows\": %u, \"chunk_bytes\": %llu, \"chunks\": %zu, \"layers\": %u, \"kv_type\": \"%s\"",
+	       "\"prefill_rows\": %u, \"chunk_bytes\": %llu, \"chunks\": %zu, \"layers\": %u, \"kv_type\": \"%s\", "
+	       "\"experts\": %u, \"expert_bytes\": %llu, \"expert_cache_bytes\": %llu",
 		(unsigned long long)p->min_ram_bytes, (unsigned long long)p->ram_bytes,
 		(unsigned long long)p->resident_bytes, (unsigned long long)p->streamed_bytes,
 		(unsigned long long)p->kv_bytes, (unsigned long long)p->ring_bytes,
 		(unsigned long long)p->activation_bytes, (unsigned long long)p->base_bytes,
 		(unsigned long long)p->backend_bytes, (unsigned long long)p->small_bytes,
 		(unsigned long long)m->bytes, p->ctx, p->prefill_rows, (unsigned long long)p->chunk_bytes,
-		p->schedule.n, m->n_layers, dtype_info(p->kv_type)->name);
+		p->schedule.n, m->n_layers, dtype_info(p->kv_type)->name, m->moe.n_experts,
+		(unsigned long long)p->schedule.expert_bytes, (unsigned long long)p->expert_bytes);
 	print_speed_json(v);
 	puts("}");
 }
@@ -117,15 +119,24 @@ static void print_table(const struct model *m, const struct plan *p)
 		(double)p->ram_bytes / mib, (double)p->min_ram_bytes / mib);
 	printf("  program and tables  %10.1f MiB\n",
 		(double)(p->base_bytes + p->backend_bytes + p->small_bytes) / mib);
-	printf("  KV cache            %10.1f MiB   2 x %u layers x %u tokens x %u x %u x %s\n",
-		(double)p->kv_bytes / mib, m->n_layers, p->ctx, m->kv_heads, m->head_dim,
-		dtype_info(p->kv_type)->name);
+	if (m->mla.kv_rank)
+		printf("  KV cache            %10.1f MiB   %u layers x %u tokens x (%u + %u) x %s\n",
+			(double)p->kv_bytes / mib, m->n_layers, p->ctx, m->mla.kv_rank, m->mla.rope,
+			dtype_info(p->kv_type)->name);
+	else
+		printf("  KV cache            %10.1f MiB   2 x %u layers x %u tokens x %u x %u x %s\n",
+			(double)p->kv_bytes / mib, m->n_layers, p->ctx, m->kv_heads, m->head_dim,
+			dtype_info(p->kv_type)->name);
 	printf("  activations         %10.1f MiB   %u rows a pass\n", (double)p->activation_bytes / mib,
 		p->prefill_rows);
 	printf("  ring                %10.1f MiB   chunks of at most %.2f MiB\n", (double)p->ring_bytes / mib,
 		(double)p->schedule.max_bytes / mib);
 	printf("  weights in RAM      %10.1f MiB\n", (double)p->resident_bytes / mib);
 	printf("  weights from disk   %10.1f MiB   each pass\n", (double)p->streamed_bytes / mib);
+	if (m->moe.n_experts)
+		printf("  experts             %10.1f MiB   %u a layer, %u of them for a token; %.1f MiB kept in RAM\n",
+			(double)p->schedule.expert_bytes / mib, m->moe.n_experts, m->moe.top_k,
+			(double)p->expert_bytes / mib);
 }
 
 int cmd_plan(const struct options *o, struct backend *b)

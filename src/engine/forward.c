@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "engine/moe.h"
 #include "engine/scales.h"
 
 void forward_account(struct engine *en, enum cause cause, const char *what)
@@ -314,6 +315,7 @@ int forward_pass(struct engine *en, const struct pass *p, struct err *e)
 		forward_device_times(en);
 	if (rc < 0)
 		stream_rewind(en->stream);
+	moe_count(en);
 	trace_pass_end(en->trace, rc == 0);
 	return rc;
 }

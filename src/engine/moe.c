@@ -13,6 +13,7 @@ struct moe_state {
 	struct chosen *chosen; /* [n * top_k] of the pass's rows */
 	uint32_t *first;       /* [n_experts + 1] where each expert's rows begin in route_rows */
 	uint32_t *wanted;      /* [most chunks of one layer] */
+	struct stream_view counted; /* up to here the trace knows */
 	float **choice;	       /* [n_layers] host [n_experts], or NULL: what is added for the choice */
 };
 
@@ -79,6 +80,18 @@ void moe_close(struct engine *en)
 	free(st->wanted);
 	free(st->choice);
 	free(st);
+}
+
+void moe_count(struct engine *en)
+{
+	struct stream_view v;
+	if (!en->moe)
+		return;
+	const struct stream_view *old = &en->moe->counted;
+	stream_view(en->stream, &v);
+	trace_experts(en->trace, v.expert_hits - old->expert_hits, v.expert_misses - old->expert_misses,
+		v.expert_wrong_guesses - old->expert_wrong_guesses);
+	en->moe->counted = v;
 }
 
 uint64_t moe_host_bytes(const struct model *m, size_t n)

@@ -10,6 +10,8 @@ void moe_close(struct engine *en);
 size_t moe_width(const struct model *m);			/* floats a row of region b */
 uint64_t moe_host_bytes(const struct model *m, size_t n); /* what it keeps beside the buffers of a pass */
 
+void moe_count(struct engine *en); /* what experts the pass found and missed, to the trace */
+
 /* y = the layer's feed-forward part of x, [n, hidden]; y is not x. */
 int moe_forward(struct engine *en, const struct pass *p, uint32_t layer, float *y, const float *x, struct err *e);
 
