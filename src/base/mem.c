@@ -42,3 +42,11 @@ void mem_pages_free(void *p, size_t bytes)
 	if (p)
 		munmap(p, mem_align_up(bytes ? bytes : 1, MEM_PAGE));
 }
+
+void mem_discard(void *p, size_t bytes)
+{
+	uintptr_t from = (uintptr_t)mem_align_up((uintptr_t)p, MEM_PAGE);
+	uintptr_t to = (uintptr_t)mem_align_down((uintptr_t)p + bytes, MEM_PAGE);
+	if (to > from)
+		madvise((void *)from, to - from, MADV_DONTNEED);
+}

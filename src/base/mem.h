@@ -19,6 +19,10 @@ int mem_grow(void *p_to_pointer, size_t *cap, size_t n, size_t size);
 void *mem_pages(size_t bytes);
 void mem_pages_free(void *p, size_t bytes);
 
+/* Give the whole pages inside p[0..bytes) back to the system; what was in them is lost (they read as
+ * zero). For parts of large allocations that are not needed any more before all of it is freed. */
+void mem_discard(void *p, size_t bytes);
+
 static inline uint64_t mem_align_down(uint64_t x, uint64_t a)
 {
 	return x / a * a;

@@ -59,25 +59,28 @@ static size_t slot_of(const struct bpe *b, uint64_t pair)
 int bpe_merges_add(struct bpe *b, const struct vocab *v, const char *l, size_t nl, const char *r,
 	size_t nr, uint32_t rank, struct err *e)
 {
-	uint32_t left = vocab_find_model(v, l, nl), right = vocab_find_model(v, r, nr), id = NO_ID;
 	size_t skip = b->prefix ? strlen(b->prefix) : 0;
 	char both[2048];
-	if (left == NO_ID || right == NO_ID)
-		return err_set(e, ERR_FORMAT, "%s: merge %u is of a token that is not in the vocabulary",
-			v->path, rank);
-	if (nr >= skip && nl + nr - skip <= sizeof(both)) {
+	bool fits = nr >= skip && nl + nr - skip <= sizeof(both);
+	if (fits) {
 		memcpy(both, l, nl);
 		memcpy(both + nl, r + skip, nr - skip);
-		id = vocab_find_model(v, both, nl + nr - skip);
 	}
-	if (id == NO_ID)
+	const char *const texts[3] = {l, r, both};
+	const size_t lengths[3] = {nl, nr, fits ? nl + nr - skip : 0};
+	uint32_t ids[3] = {NO_ID, NO_ID, NO_ID};
+	vocab_find_models(v, texts, lengths, ids, fits ? 3 : 2);
+	if (ids[0] == NO_ID || ids[1] == NO_ID)
+		return err_set(e, ERR_FORMAT, "%s: merge %u is of a token that is not in the vocabulary",
+			v->path, rank);
+	if (ids[2] == NO_ID)
 		return err_set(e, ERR_FORMAT, "%s: merge %u makes a token that is not in the vocabulary",
 			v->path, rank);
-	uint64_t pair = (uint64_t)left << 32 | right;
+	uint64_t pair = (uint64_t)ids[0] << 32 | ids[1];
 	size_t i = slot_of(b, pair);
 	if (b->merges[i].pair == UINT64_MAX && ++b->n_merges >= b->merges_size)
 		return err_set(e, ERR_FORMAT, "%s: more merges than announced", v->path);
-	b->merges[i] = (struct merge){pair, rank, id}; /* the last of equal merges counts */
+	b->merges[i] = (struct merge){pair, rank, ids[2]}; /* the last of equal merges counts */
 	return 0;
 }
 

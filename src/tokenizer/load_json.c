@@ -10,6 +10,8 @@
 
 #include "base/utf8.h"
 
+#define GIVE_BACK (1 << 20)
+
 bool json_unsupported(struct json_loader *l, const char *what, const char *name, size_t len)
 {
 	if (!l->r.failed) {
@@ -67,13 +69,25 @@ static bool set_entry(struct json_loader *l, int64_t id, const struct json_str *
 	return !l->r.failed;
 }
 
+/* The text up to here has been read for the last time: its memory goes while the tables grow, so that
+ * loading takes little more than the larger of the two. */
+static void give_back(struct json_loader *l, const char *p)
+{
+	if (p - l->read < GIVE_BACK || l->keep)
+		return;
+	mem_discard((char *)(uintptr_t)l->read, (size_t)(p - l->read));
+	l->read = p;
+}
+
 /* {"content": id} */
 static bool read_vocab_map(struct json_loader *l)
 {
 	struct json_str key;
 	struct json_num id;
-	for (json_object(&l->r); json_key(&l->r, &key) && json_number(&l->r, &id);)
+	for (json_object(&l->r); json_key(&l->r, &key) && json_number(&l->r, &id);) {
 		set_entry(l, id.is_int ? id.i : -1, &key);
+		give_back(l, l->r.p);
+	}
 	return !l->r.failed;
 }
 
@@ -131,6 +145,7 @@ static bool read_vocab_scores(struct json_loader *l)
 		if (!isfinite(score.d))
 			return json_fail(r, "a score is out of range");
 		u->score[n++] = score.is_int ? score.d : serde_double(digits, r->end);
+		give_back(l, r->p);
 	}
 	l->n_scores = n;
 	return !r->failed;
@@ -169,9 +184,12 @@ static void read_model_field(struct json_loader *l, const struct json_str *key)
 		l->has_scores = json_peek(r) == JSON_ARRAY;
 		l->has_vocab = l->has_scores ? read_vocab_scores(l) : read_vocab_map(l);
 	} else if (json_str_is(key, "merges")) {
+		json_peek(r);
 		l->merges = r->p;
-		json_skip(r);
+		for (json_array(r); json_next(r); l->n_merges++)
+			json_skip(r);
 		l->merges_end = r->p;
+		l->keep = !l->has_vocab; /* what comes behind them must not be given back yet */
 	} else if (json_str_is(key, "unk_token")) {
 		read_text(l, &m->unk);
 	} else if (json_str_is(key, "continuing_subword_prefix")) {
@@ -245,17 +263,6 @@ static bool read_model(struct json_loader *l)
 
 /* --- merges, "a b" or ["a", "b"], once the vocabulary is there --- */
 
-static size_t count_merges(const struct json_loader *l)
-{
-	struct json_reader r;
-	size_t n = 0;
-	json_reader_init(&r, l->merges, (size_t)(l->merges_end - l->merges), l->t->path, NULL);
-	for (json_array(&r); json_next(&r); n++)
-		json_skip(&r);
-	json_reader_clear(&r);
-	return n;
-}
-
 static int add_merge(struct json_loader *l, const struct json_str *a, const struct json_str *b, uint32_t rank)
 {
 	return bpe_merges_add(&l->t->model.bpe, &l->t->vocab, a->p, a->len, b->p, b->len, rank, l->e);
@@ -292,12 +299,16 @@ static int read_merges(struct json_loader *l)
 	uint32_t rank = 0;
 	if (l->t->model.kind != MODEL_BPE || !l->merges)
 		return 0;
-	if (bpe_merges_init(&l->t->model.bpe, count_merges(l), l->e) < 0)
+	if (bpe_merges_init(&l->t->model.bpe, l->n_merges, l->e) < 0)
 		return -1;
 	json_reader_init(&r, l->merges, (size_t)(l->merges_end - l->merges), l->t->path, l->e);
+	l->read = l->merges;
+	l->keep = false;
 	int rc = 0;
-	for (json_array(&r); rc == 0 && json_next(&r);)
+	for (json_array(&r); rc == 0 && json_next(&r);) {
 		rc = read_merge(l, &r, &first, &rank);
+		give_back(l, r.p);
+	}
 	if (rc == 0)
 		rc = json_end(&r);
 	buf_clear(&first);
@@ -305,9 +316,9 @@ static int read_merges(struct json_loader *l)
 	return rc;
 }
 
-int load_json(struct tokenizer *t, const char *text, size_t len, struct err *e)
+int load_json(struct tokenizer *t, char *text, size_t len, struct err *e)
 {
-	struct json_loader l = {.t = t, .e = e, .unk_id = -1};
+	struct json_loader l = {.t = t, .e = e, .unk_id = -1, .read = text};
 	struct json_reader *r = &l.r;
 	struct json_str key;
 	t->decoder.none = true;

@@ -19,7 +19,10 @@ struct node { /* the best path that ends here */
 
 struct builder {
 	const struct vocab *v;
-	uint32_t *sorted; /* ids by content */
+	struct key { /* an entry; sorted by content */
+		uint64_t begin; /* its first 8 bytes, as a number that sorts alike */
+		uint32_t id;
+	} *sorted;
 	struct trie *t;
 	size_t cap;
 	struct span { /* of each node: the range of sorted below it */
@@ -28,15 +31,25 @@ struct builder {
 	size_t cap_spans;
 };
 
+static uint64_t begin_of(const char *p, size_t len)
+{
+	uint64_t x = 0;
+	for (size_t i = 0; i < 8; i++)
+		x = x << 8 | (i < len ? (uint8_t)p[i] : 0);
+	return x;
+}
+
 static int by_content(const void *x, const void *y, void *vocab)
 {
-	uint32_t a = *(const uint32_t *)x, b = *(const uint32_t *)y;
+	const struct key *a = x, *b = y;
 	size_t na, nb;
-	const char *p = vocab_get(vocab, a, &na), *q = vocab_get(vocab, b, &nb);
+	if (a->begin != b->begin)
+		return a->begin < b->begin ? -1 : 1;
+	const char *p = vocab_get(vocab, a->id, &na), *q = vocab_get(vocab, b->id, &nb);
 	int c = memcmp(p, q, na < nb ? na : nb);
 	if (c == 0)
 		c = (na > nb) - (na < nb);
-	return c ? c : (a > b) - (a < b); /* of equals the last counts */
+	return c ? c : (a->id > b->id) - (a->id < b->id); /* of equals the last counts */
 }
 
 static int add_node(struct builder *b, uint8_t label, struct span span)
@@ -73,14 +86,14 @@ static int expand(struct builder *b, size_t i)
 	size_t len;
 	b->t->first[i] = (uint32_t)b->t->n;
 	for (uint32_t k = s.lo; k < s.hi;) {
-		const char *p = vocab_get(b->v, b->sorted[k], &len);
+		const char *p = vocab_get(b->v, b->sorted[k].id, &len);
 		if (len == s.depth) {
-			b->t->id[i] = b->sorted[k++];
+			b->t->id[i] = b->sorted[k++].id;
 			continue;
 		}
 		uint8_t c = (uint8_t)p[s.depth];
 		uint32_t from = k;
-		while (k < s.hi && (p = vocab_get(b->v, b->sorted[k], &len), len > s.depth) &&
+		while (k < s.hi && (p = vocab_get(b->v, b->sorted[k].id, &len), len > s.depth) &&
 			(uint8_t)p[s.depth] == c)
 			k++;
 		if (add_node(b, c, (struct span){from, k, s.depth + 1}) < 0)
@@ -91,7 +104,7 @@ static int expand(struct builder *b, size_t i)
 
 int unigram_finish(struct unigram *u, const struct vocab *v, struct err *e)
 {
-	struct builder b = {.v = v, .t = &u->trie, .sorted = mem_array(v->n, sizeof(uint32_t))};
+	struct builder b = {.v = v, .t = &u->trie, .sorted = mem_array(v->n, sizeof(struct key))};
 	uint32_t n = 0;
 	if (!b.sorted)
 		return err_nomem(e);
@@ -100,7 +113,9 @@ int unigram_finish(struct unigram *u, const struct vocab *v, struct err *e)
 		if (v->flags[id] & VOCAB_MODEL) {
 			if (n == 0 || u->score[id] < u->min_score)
 				u->min_score = u->score[id];
-			b.sorted[n++] = id;
+			size_t len;
+			const char *p = vocab_get(v, id, &len);
+			b.sorted[n++] = (struct key){begin_of(p, len), id};
 		}
 	qsort_r(b.sorted, n, sizeof(*b.sorted), by_content, (void *)(uintptr_t)v);
 	int rc = add_node(&b, 0, (struct span){0, n, 0});

@@ -29,6 +29,21 @@ static size_t slot_of(uint32_t hash, size_t size)
 	return (size_t)((uint64_t)hash * size >> 32);
 }
 
+/* A slot holds an id (below 2^22) and 10 bits of the content's hash, so that most of what is not
+ * meant is passed by without a look at its content. */
+#define ID_BITS 22
+_Static_assert(VOCAB_ID_LIMIT < 1u << ID_BITS, "ids fit into a slot");
+
+static uint32_t tag_of(uint32_t hash)
+{
+	return (hash * 0x9E3779B1u) >> ID_BITS << ID_BITS;
+}
+
+static uint32_t slot_id(uint32_t slot)
+{
+	return slot & ((1u << ID_BITS) - 1);
+}
+
 void vocab_clear(struct vocab *v)
 {
 	buf_clear(&v->arena);
@@ -100,11 +115,14 @@ const char *vocab_get(const struct vocab *v, uint32_t id, size_t *len)
 }
 
 /* The slot that holds these bytes, or the empty one where they would go. */
-static size_t find_slot(const struct vocab *v, const char *p, size_t len)
+static size_t find_slot(const struct vocab *v, const char *p, size_t len, uint32_t hash)
 {
-	size_t i = slot_of(hash_bytes(p, len), v->hash_size), n;
+	size_t i = slot_of(hash, v->hash_size), n;
+	uint32_t tag = tag_of(hash);
 	for (; v->hash[i] != NO_ID; i = i + 1 == v->hash_size ? 0 : i + 1) {
-		const char *q = vocab_get(v, v->hash[i], &n);
+		if (((v->hash[i] ^ tag) >> ID_BITS) != 0)
+			continue;
+		const char *q = vocab_get(v, slot_id(v->hash[i]), &n);
 		if (n == len && !memcmp(q, p, len))
 			break;
 	}
@@ -122,21 +140,52 @@ int vocab_index(struct vocab *v, struct err *e)
 	for (size_t id = 0; id < v->n; id++) {
 		size_t len;
 		const char *p = vocab_get(v, (uint32_t)id, &len);
+		uint32_t hash = p ? hash_bytes(p, len) : 0;
 		if (p)
-			v->hash[find_slot(v, p, len)] = (uint32_t)id;
+			v->hash[find_slot(v, p, len, hash)] = tag_of(hash) | (uint32_t)id;
 	}
 	return 0;
 }
 
+static uint32_t find(const struct vocab *v, const char *p, size_t len, uint32_t hash)
+{
+	uint32_t slot = v->hash_size ? v->hash[find_slot(v, p, len, hash)] : NO_ID;
+	return slot == NO_ID ? NO_ID : slot_id(slot);
+}
+
 uint32_t vocab_find(const struct vocab *v, const char *p, size_t len)
 {
-	return v->hash_size ? v->hash[find_slot(v, p, len)] : NO_ID;
+	return find(v, p, len, hash_bytes(p, len));
+}
+
+static uint32_t of_model(const struct vocab *v, uint32_t id)
+{
+	return id != NO_ID && (v->flags[id] & VOCAB_MODEL) ? id : NO_ID;
 }
 
 uint32_t vocab_find_model(const struct vocab *v, const char *p, size_t len)
 {
-	uint32_t id = len <= v->longest ? vocab_find(v, p, len) : NO_ID;
-	return id != NO_ID && (v->flags[id] & VOCAB_MODEL) ? id : NO_ID;
+	return len <= v->longest ? of_model(v, vocab_find(v, p, len)) : NO_ID;
+}
+
+void vocab_find_models(const struct vocab *v, const char *const *p, const size_t *len, uint32_t *id,
+	size_t n)
+{
+	uint32_t hash[4], slot[4];
+	for (size_t i = 0; i < n; i++) {
+		hash[i] = hash_bytes(p[i], len[i]);
+		__builtin_prefetch(&v->hash[slot_of(hash[i], v->hash_size)]);
+	}
+	for (size_t i = 0; i < n; i++) {
+		slot[i] = v->hash[slot_of(hash[i], v->hash_size)];
+		if (slot[i] != NO_ID)
+			__builtin_prefetch(&v->offset[slot_id(slot[i])]);
+	}
+	for (size_t i = 0; i < n; i++)
+		if (slot[i] != NO_ID && v->offset[slot_id(slot[i])] != NO_ID)
+			__builtin_prefetch(v->arena.p + v->offset[slot_id(slot[i])]);
+	for (size_t i = 0; i < n; i++)
+		id[i] = of_model(v, find(v, p[i], len[i], hash[i]));
 }
 
 static void shrink(void *p_to_pointer, size_t *cap, size_t n, size_t size)
