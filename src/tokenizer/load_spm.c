@@ -129,9 +129,9 @@ static int read_proto(struct tokenizer *t, struct proto *p, struct message m, st
 	uint32_t id = 0;
 	size_t cap = 0;
 	while (next_field(&m, &f)) {
-		const struct message inner = {f.p, f.p + f.len, false};
 		if (f.wire != 2)
 			continue;
+		const struct message inner = {f.p, f.p + f.len, false};
 		if (f.number == 1 && read_piece(t, inner, id++, &cap, e) < 0)
 			return -1;
 		if (f.number == 2)
