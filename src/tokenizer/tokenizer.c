@@ -100,10 +100,20 @@ static int place_added(struct tokenizer *t, bool by_id, bool *fresh, struct err 
 		unsigned flags = VOCAB_ADDED | (a->special ? VOCAB_SPECIAL : 0);
 		if (vocab_set(&t->vocab, a->id, a->content, a->len, flags, e) < 0)
 			return -1;
-		if (a->special && !a->normal)
-			t->vocab.flags[a->id] |= VOCAB_SKIP;
 	}
 	return 0;
+}
+
+/* What decoding skips goes by text, as `tokenizers` has it: a token whose text, as the decoder gets
+ * it, is the content of a special token. */
+static void mark_skipped(struct tokenizer *t)
+{
+	for (size_t i = 0; i < t->added.n; i++) {
+		const struct added *a = &t->added.p[i];
+		uint32_t same = a->normal ? vocab_find(&t->vocab, a->normal, a->normal_len) : a->id;
+		if (same != NO_ID && (t->vocab.flags[same] & VOCAB_SPECIAL))
+			t->vocab.flags[a->id] |= VOCAB_SKIP;
+	}
 }
 
 int pipeline_finish(struct tokenizer *t, bool by_id, struct err *e)
@@ -121,6 +131,8 @@ int pipeline_finish(struct tokenizer *t, bool by_id, struct err *e)
 		rc = place_added(t, by_id, &fresh, e);
 	if (rc == 0 && fresh)
 		rc = vocab_index(&t->vocab, e);
+	if (rc == 0)
+		mark_skipped(t);
 	if (rc == 0 && t->vocab.n == 0)
 		rc = err_set(e, ERR_FORMAT, "%s has no vocabulary", t->path);
 	if (rc < 0 || added_index(&t->added, e) < 0 || model_finish(&t->model, &t->vocab, e) < 0)
