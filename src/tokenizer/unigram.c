@@ -25,10 +25,6 @@ struct builder {
 	} *sorted;
 	struct trie *t;
 	size_t cap;
-	struct span { /* of each node: the range of sorted below it */
-		uint32_t lo, hi, depth;
-	} *spans;
-	size_t cap_spans;
 };
 
 static uint64_t begin_of(const char *p, size_t len)
@@ -52,12 +48,12 @@ static int by_content(const void *x, const void *y, void *vocab)
 	return c ? c : (a->id > b->id) - (a->id < b->id); /* of equals the last counts */
 }
 
-static int add_node(struct builder *b, uint8_t label, struct span span)
+/* Until it is expanded, a node's first and id hold the range of `sorted` below it. */
+static int add_node(struct builder *b, uint8_t label, uint32_t lo, uint32_t hi)
 {
 	struct trie *t = b->t;
-	size_t cap = b->cap;
-	if (t->n == cap) {
-		size_t want = cap + cap / 2 + 1024;
+	if (t->n == b->cap) {
+		size_t want = b->cap + b->cap / 2 + 1024;
 		uint32_t *first = realloc(t->first, (want + 1) * sizeof(*first));
 		if (first)
 			t->first = first;
@@ -71,32 +67,31 @@ static int add_node(struct builder *b, uint8_t label, struct span span)
 			return -1;
 		b->cap = want;
 	}
-	if (mem_grow(&b->spans, &b->cap_spans, t->n + 1, sizeof(*b->spans)) < 0)
-		return -1;
 	t->label[t->n] = label;
-	t->id[t->n] = NO_ID;
-	b->spans[t->n++] = span;
+	t->first[t->n] = lo;
+	t->id[t->n++] = hi;
 	return 0;
 }
 
 /* Give node i its id and its children; what is below it agrees in `depth` bytes. */
-static int expand(struct builder *b, size_t i)
+static int expand(struct builder *b, size_t i, size_t depth)
 {
-	struct span s = b->spans[i];
+	uint32_t k = b->t->first[i], hi = b->t->id[i];
 	size_t len;
 	b->t->first[i] = (uint32_t)b->t->n;
-	for (uint32_t k = s.lo; k < s.hi;) {
+	b->t->id[i] = NO_ID;
+	while (k < hi) {
 		const char *p = vocab_get(b->v, b->sorted[k].id, &len);
-		if (len == s.depth) {
+		if (len == depth) {
 			b->t->id[i] = b->sorted[k++].id;
 			continue;
 		}
-		uint8_t c = (uint8_t)p[s.depth];
+		uint8_t c = (uint8_t)p[depth];
 		uint32_t from = k;
-		while (k < s.hi && (p = vocab_get(b->v, b->sorted[k].id, &len), len > s.depth) &&
-			(uint8_t)p[s.depth] == c)
+		while (k < hi && (p = vocab_get(b->v, b->sorted[k].id, &len), len > depth) &&
+			(uint8_t)p[depth] == c)
 			k++;
-		if (add_node(b, c, (struct span){from, k, s.depth + 1}) < 0)
+		if (add_node(b, c, from, k) < 0)
 			return -1;
 	}
 	return 0;
@@ -118,9 +113,15 @@ int unigram_finish(struct unigram *u, const struct vocab *v, struct err *e)
 			b.sorted[n++] = (struct key){begin_of(p, len), id};
 		}
 	qsort_r(b.sorted, n, sizeof(*b.sorted), by_content, (void *)(uintptr_t)v);
-	int rc = add_node(&b, 0, (struct span){0, n, 0});
-	for (size_t i = 0; rc == 0 && i < b.t->n; i++)
-		rc = expand(&b, i);
+	int rc = add_node(&b, 0, 0, n);
+	size_t depth = 0, level_end = 1; /* nodes lie level by level */
+	for (size_t i = 0; rc == 0 && i < b.t->n; i++) {
+		if (i == level_end) {
+			depth++;
+			level_end = b.t->n;
+		}
+		rc = expand(&b, i, depth);
+	}
 	if (rc == 0) {
 		struct trie *t = b.t;
 		t->first[t->n] = (uint32_t)t->n;
@@ -131,7 +132,6 @@ int unigram_finish(struct unigram *u, const struct vocab *v, struct err *e)
 		t->label = label ? label : t->label;
 	}
 	free(b.sorted);
-	free(b.spans);
 	return rc < 0 ? err_nomem(e) : 0;
 }
 
