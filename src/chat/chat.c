@@ -158,6 +158,11 @@ struct settings *chat_settings(struct chat *c)
 	return &c->settings;
 }
 
+const char *chat_system(const struct chat *c)
+{
+	return c->cfg.system;
+}
+
 const char *chat_model_path(const struct chat *c)
 {
 	return c->cfg.model;

@@ -63,6 +63,8 @@ void chat_close(struct chat *c); /* NULL is fine */
 
 struct conversation *chat_conversation(struct chat *c); /* to read and to change between answers */
 struct settings *chat_settings(struct chat *c);
+/* A sentence: which settings are as the model's own files recommend. NULL: none. To be freed. */
+char *chat_recommended_note(const struct chat *c);
 
 /* Answer the messages so far and add the answer (also a partial one) as a message. On -1 nothing was
  * added, but when there is a part of an answer already: that is kept with FINISH_ERROR (r->text tells).
@@ -82,6 +84,7 @@ bool chat_has_template(const struct chat *c);
 bool chat_template_uses(const struct chat *c, const char *name); /* the variable; any thread */
 bool chat_marks_hidden(const struct chat *c); /* decoding leaves the marks of reasoning out */
 const char *chat_model_path(const struct chat *c);
+const char *chat_system(const struct chat *c); /* that it was opened with, or NULL */
 const struct model *chat_model(const struct chat *c);
 const struct plan *chat_plan(const struct chat *c);	/* NULL before the start */
 struct engine *chat_engine(struct chat *c);		/* NULL before the start */

@@ -71,3 +71,17 @@ int chat_recommended(struct settings *s, const struct checkpoint *c, struct err 
 	free(path);
 	return rc;
 }
+
+char *chat_recommended_note(const struct chat *c)
+{
+	struct buf b = BUF_INIT;
+	for (int i = 0; i < SETTINGS; i++) {
+		if (c->settings.from[i] != FROM_MODEL)
+			continue;
+		char *v = settings_get(&c->settings, (enum setting)i);
+		buf_puts(&b, b.len ? ", " : "as the model's own files recommend: ");
+		buf_printf(&b, "%s %s", setting_name((enum setting)i), v ? v : "");
+		free(v);
+	}
+	return b.p ? buf_take(&b) : NULL;
+}

@@ -58,8 +58,16 @@ static int start(struct session *s, const struct session_options *o, struct err 
 		err_prefix(&why, "the conversation is not kept");
 		session_emit_text(s, SESSION_NOTE, why.msg);
 	}
+	const char *system = chat_system(s->chat); /* of the command line: stronger than the saved one */
+	if (o->resume && system &&
+		conversation_set_system(chat_conversation(s->chat), system, strlen(system), e) < 0)
+		return -1;
 	if (conversation_copy(&s->shown, chat_conversation(s->chat), e) < 0)
 		return -1;
+	char *note = chat_recommended_note(s->chat);
+	if (note)
+		session_emit_text(s, SESSION_NOTE, note);
+	free(note);
 	int rc = pthread_create(&s->thread, NULL, engine_thread, s);
 	s->started = rc == 0;
 	return rc ? err_sys(e, rc, "can't start the engine thread") : 0;

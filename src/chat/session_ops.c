@@ -236,6 +236,8 @@ static int answer(struct session *s, bool go_on, struct err *e)
 		ended(s, &r, index);
 	if (rc < 0)
 		session_emit_text(s, SESSION_ERROR, e->msg);
+	if (rc < 0 && e->code == ERR_LIMIT)
+		session_emit_text(s, SESSION_NOTE, "/drop forgets the oldest exchange, /clear everything; a larger --ctx holds more");
 	chat_result_clear(&r);
 	session_publish(s);
 	atomic_store(&s->busy, false);

@@ -296,11 +296,11 @@ static char *title_of(const struct conversation *c)
 		break;
 	}
 	char *s = b.p ? buf_take(&b) : strdup("");
-	if (s)
-		utf8_sanitize_line(s);
 	for (char *q = s; q && *q; q++)
 		if (*q == '\n' || *q == '\t')
 			*q = ' ';
+	if (s)
+		utf8_sanitize_line(s);
 	return s;
 }
 

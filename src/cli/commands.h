@@ -12,7 +12,6 @@ int report(const struct err *e); /* the sentence on stderr; returns the exit sta
 /* Open the chat that the options name, and the session on it. */
 int chat_open_with(struct chat **c, const struct options *o, struct backend *b, struct err *e);
 int session_open_with(struct session **s, struct chat *c, const struct options *o, struct err *e);
-void note_settings(struct chat *c); /* on stderr: what the model's own files recommend and is used */
 
 struct printer { /* of answers, to stdout */
 	bool quiet;    /* prints nothing */

@@ -5,6 +5,7 @@
 
 #include "backend/cpu/cpu.h"
 #include "cli/commands.h"
+#include "cli/options_table.h"
 
 int report(const struct err *e)
 {
@@ -63,6 +64,8 @@ int main(int argc, char **argv)
 		options_help();
 	else if (rc == 0 && o.version)
 		version();
+	else if (rc == 0 && o.print_config)
+		options_print_config();
 	else if (rc == 0 && !wants_screen(&o) && interrupt_start(&e) < 0) /* the screen has its own way */
 		rc = report(&e);
 	else if (rc == 0)

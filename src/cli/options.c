@@ -9,9 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
-
-enum kind { FLAG, TEXT, SETTING, VARIABLE, COUNT, SIZE, KV_TYPE, THREADS };
+#include "cli/options_table.h"
 
 #define CHAT (1u << CMD_CHAT)
 #define PLAN (1u << CMD_PLAN)
@@ -22,21 +22,13 @@ enum kind { FLAG, TEXT, SETTING, VARIABLE, COUNT, SIZE, KV_TYPE, THREADS };
 #define ENGINE (CHAT | PLAN | LOGITS)
 #define ALL (ENGINE | TOKENIZE | RENDER | PREPARE)
 
-struct row {
-	const char *name;
-	char letter;
-	enum kind kind;
-	size_t offset;
-	unsigned commands;
-	const char *arg, *help;
-};
-
 #define AT(field) offsetof(struct options, field)
 
-static const struct row table[] = {
-	{"prompt", 'p', TEXT, AT(prompt), CHAT, "TEXT", "answer this prompt and exit; - reads it from stdin"},
-	{"file", 'f', TEXT, AT(prompt_file), CHAT, "FILE", "append a text file (- for stdin) to the prompt of -p"},
+static const struct option_row table[] = {
+	{"prompt", 'p', TEXT, AT(prompt), CHAT | ONCE, "TEXT", "answer this prompt and exit; - reads it from stdin"},
+	{"file", 'f', TEXT, AT(prompt_file), CHAT | ONCE, "FILE", "append a text file (- for stdin) to the prompt of -p"},
 	{"system", 's', TEXT, AT(system), CHAT, "TEXT", "the system prompt"},
+	{"system-file", 0, TEXT, AT(system_file), CHAT, "FILE", "read the system prompt from a file"},
 	{"max-tokens", 'n', SETTING, 0, CHAT | PLAN, "N", "at most N new tokens an answer (default: what the context leaves)"},
 	{"temp", 0, SETTING, 0, CHAT, "T", "temperature (default 0.8); 0 is greedy"},
 	{"top-k", 0, SETTING, 0, CHAT, "N", "sample from the N best tokens (default 40; 0 is all)"},
@@ -58,13 +50,13 @@ static const struct row table[] = {
 	{"reader", 0, TEXT, AT(reader), ENGINE, "auto|uring|pread", "how files are read (default auto)"},
 	{"threads", 0, THREADS, AT(threads), ENGINE | PREPARE, "N", "threads that compute (default: all cores)"},
 	{"ops", 0, TEXT, AT(ops), ENGINE, "NAME", "kernels: auto, ref, or a variant that --version lists"},
-	{"json", 0, FLAG, AT(json), CHAT | PLAN, NULL, "print one JSON object (with -p, and plan)"},
-	{"last", 0, FLAG, AT(last), LOGITS, NULL, "print the last row only"},
+	{"json", 0, FLAG, AT(json), CHAT | PLAN | ONCE, NULL, "print one JSON object (with -p, and plan)"},
+	{"last", 0, FLAG, AT(last), LOGITS | ONCE, NULL, "print the last row only"},
 	{"stats", 0, FLAG, AT(stats), CHAT, NULL, "print statistics as JSON, the last line on stderr"},
-	{"trace", 0, TEXT, AT(trace_file), CHAT, "FILE", "write a Chrome trace (about:tracing, Perfetto) of every pass"},
-	{"save", 0, TEXT, AT(save), CHAT, "FILE", "write the conversation to FILE at the end (Markdown, or JSON by its name)"},
-	{"continue", 0, FLAG, AT(go_on), CHAT, NULL, "go on with the last chat with this model"},
-	{"resume", 0, TEXT, AT(resume), CHAT, "NAME", "go on with the chat of this name"},
+	{"trace", 0, TEXT, AT(trace_file), CHAT | ONCE, "FILE", "write a Chrome trace (about:tracing, Perfetto) of every pass"},
+	{"save", 0, TEXT, AT(save), CHAT | ONCE, "FILE", "write the conversation to FILE at the end (Markdown, or JSON by its name)"},
+	{"continue", 0, FLAG, AT(go_on), CHAT | ONCE, NULL, "go on with the last chat with this model"},
+	{"resume", 0, TEXT, AT(resume), CHAT | ONCE, "NAME", "go on with the chat of this name"},
 	{"no-keep", 0, FLAG, AT(no_keep), CHAT, NULL, "don't keep this chat for --continue and --resume"},
 	{"plain", 0, FLAG, AT(plain), CHAT, NULL, "no screen: one line of stdin is one message"},
 	{"theme", 0, TEXT, AT(theme), CHAT, "NAME", "colours of the screen: default, dark, light, mono ..."},
@@ -73,20 +65,22 @@ static const struct row table[] = {
 	{"quant", 0, TEXT, AT(quant), PREPARE, "TYPE", "none, int8, nf4, q4_0 or q8_0 for the layers' matrices (default none)"},
 	{"quant-head", 0, TEXT, AT(quant_head), PREPARE, "TYPE", "the same for the output head (default none)"},
 	{"stripe", 0, TEXT, AT(stripes), PREPARE, "DIR,DIR", "spread the files over folders of several drives"},
-	{"verify", 0, FLAG, AT(verify), PREPARE, NULL, "read everything back; with one folder: only check it"},
-	{"delete-original", 0, FLAG, AT(delete_original), PREPARE, NULL, "delete each source file once nothing needs it"},
-	{"help", 'h', FLAG, AT(help), ALL, NULL, "print this help"},
-	{"version", 'V', FLAG, AT(version), ALL, NULL, "print the version and what is built in"},
+	{"verify", 0, FLAG, AT(verify), PREPARE | ONCE, NULL, "read everything back; with one folder: only check it"},
+	{"delete-original", 0, FLAG, AT(delete_original), PREPARE | ONCE, NULL, "delete each source file once nothing needs it"},
+	{"config", 0, TEXT, AT(config), ALL | ONCE, "FILE", "read this config file instead of the user's own"},
+	{"print-config", 0, FLAG, AT(print_config), ALL | ONCE, NULL, "print a config file with every option, commented out"},
+	{"help", 'h', FLAG, AT(help), ALL | ONCE, NULL, "print this help"},
+	{"version", 'V', FLAG, AT(version), ALL | ONCE, NULL, "print the version and what is built in"},
 };
 
 #define ROWS (sizeof(table) / sizeof(*table))
 
-static int bad(struct err *e, const struct row *r, const char *value)
+static int bad(struct err *e, const struct option_row *r, const char *value)
 {
 	return err_set(e, ERR_USAGE, "--%s: \"%s\" is not a valid value (%s)", r->name, value, r->arg);
 }
 
-static int parse_size(const struct row *r, const char *s, uint64_t *out, struct err *e)
+static int parse_size(const struct option_row *r, const char *s, uint64_t *out, struct err *e)
 {
 	char *end;
 	double v = strtod(s, &end);
@@ -112,7 +106,7 @@ static int parse_size(const struct row *r, const char *s, uint64_t *out, struct 
 	return 0;
 }
 
-static int parse_number(const struct row *r, const char *s, double lo, double hi, bool whole, double *out,
+static int parse_number(const struct option_row *r, const char *s, double lo, double hi, bool whole, double *out,
 	struct err *e)
 {
 	char *end;
@@ -124,32 +118,53 @@ static int parse_number(const struct row *r, const char *s, double lo, double hi
 	return 0;
 }
 
-static int set_variable(struct options *o, const char *kv, struct err *e)
+static int set_variable(struct options *o, const char *kv, enum setting_source from, struct err *e)
 {
 	const char *eq = strchr(kv, '=');
 	char *name = strndup(kv, eq ? (size_t)(eq - kv) : strlen(kv));
 	if (!name)
 		return err_nomem(e);
-	int rc = settings_set_var(&o->settings, name, eq ? eq + 1 : "true", FROM_FLAG, e);
+	int rc = settings_set_var(&o->settings, name, eq ? eq + 1 : "true", from, e);
 	free(name);
 	return rc;
 }
 
-static int set(struct options *o, const struct row *r, const char *s, struct err *e)
+static int set_flag(const struct option_row *r, bool *field, const char *s, struct err *e)
+{
+	static const char *const no[] = {"false", "no", "off", "0"}, *const yes[] = {"true", "yes", "on", "1"};
+	*field = true;
+	for (int i = 0; s && i < 4; i++) {
+		if (!strcmp(s, yes[i]))
+			return 0;
+		if (!strcmp(s, no[i])) {
+			*field = false;
+			return 0;
+		}
+	}
+	return s ? err_set(e, ERR_USAGE, "--%s: \"%.60s\" is neither true nor false", r->name, s) : 0;
+}
+
+const struct option_row *option_rows(size_t *n)
+{
+	*n = ROWS;
+	return table;
+}
+
+int option_set(struct options *o, const struct option_row *r, const char *s, enum setting_source from,
+	struct err *e)
 {
 	void *field = (char *)o + r->offset;
 	double v = 0;
 	switch (r->kind) {
 	case FLAG:
-		*(bool *)field = true;
-		return 0;
+		return set_flag(r, field, s, e);
 	case TEXT:
 		*(const char **)field = s;
 		return 0;
 	case SETTING:
-		return settings_set(&o->settings, setting_find(r->name), s, FROM_FLAG, e) < 0 ? -1 : 0;
+		return settings_set(&o->settings, setting_find(r->name), s, from, e);
 	case VARIABLE:
-		return set_variable(o, s, e);
+		return set_variable(o, s, from, e);
 	case COUNT:
 		if (parse_number(r, s, 1, 1e9, true, &v, e) < 0)
 			return -1;
@@ -178,7 +193,7 @@ static void getopt_tables(struct option *longs, char *shorts)
 	size_t n = 0;
 	for (size_t i = 0; i < ROWS; i++) {
 		longs[i] = (struct option){table[i].name,
-			table[i].kind == FLAG ? no_argument : required_argument, NULL, 1000 + (int)i};
+			table[i].kind == FLAG ? optional_argument : required_argument, NULL, 1000 + (int)i};
 		if (!table[i].letter)
 			continue;
 		shorts[n++] = table[i].letter;
@@ -189,7 +204,7 @@ static void getopt_tables(struct option *longs, char *shorts)
 	shorts[n] = '\0';
 }
 
-static const struct row *find_row(int c)
+static const struct option_row *find_row(int c)
 {
 	if (c >= 1000)
 		return &table[c - 1000];
@@ -218,12 +233,8 @@ static int positionals(struct options *o, int argc, char **argv, struct err *e)
 	return 0;
 }
 
-int options_parse(struct options *o, int argc, char **argv, struct err *e)
+static void begin(struct options *o)
 {
-	struct option longs[ROWS + 1];
-	char shorts[2 * ROWS + 1];
-	unsigned used = ALL;
-	const struct row *narrow = NULL;
 	*o = (struct options){.reader = "auto", .ops = "auto", .kv_type = DTYPE_F16};
 	settings_init(&o->settings);
 	FILE *f = fopen("/dev/urandom", "re");
@@ -231,33 +242,100 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 		o->settings.sampler.seed = 0;
 	if (f)
 		fclose(f);
+}
+
+static int read_system_file(struct options *o, struct err *e)
+{
+	struct buf text = BUF_INIT;
+	if (!o->system_file || o->system)
+		return 0;
+	if (file_read(o->system_file, (size_t)16 << 20, &text, e) < 0)
+		return -1;
+	while (text.len && text.p[text.len - 1] == '\n')
+		buf_cut(&text, text.len - 1);
+	free(o->system_text);
+	o->system = o->system_text = text.p ? buf_take(&text) : strdup("");
+	return o->system ? 0 : err_nomem(e);
+}
+
+struct given { /* on the command line, in order */
+	const struct option_row *row;
+	const char *value;
+};
+
+static int read_flags(struct given *g, size_t *n, int argc, char **argv, struct err *e)
+{
+	struct option longs[ROWS + 1];
+	char shorts[2 * ROWS + 1];
 	getopt_tables(longs, shorts);
 	opterr = 0;
 	for (int c; (c = getopt_long(argc, argv, shorts, longs, NULL)) != -1;) {
 		if (c == '?')
-			return err_set(e, ERR_USAGE, "unknown option, or one without its value: %s",
-				argv[optind - 1]);
-		const struct row *r = find_row(c);
-		if (set(o, r, optarg, e) < 0)
-			return -1;
-		if ((used & r->commands) != used)
-			narrow = r;
-		used &= r->commands;
+			return err_set(e, ERR_USAGE, "unknown option, or one without its value: %s", argv[optind - 1]);
+		g[(*n)++] = (struct given){find_row(c), optarg};
 	}
-	if (positionals(o, argc, argv, e) < 0)
-		return -1;
-	if (o->help || o->version)
+	return 0;
+}
+
+/* The file first, then the environment, then the flags: each overrides what was before. */
+static int apply(struct options *o, const struct given *g, size_t n, struct err *e)
+{
+	for (size_t i = 0; i < n; i++) { /* those that decide whether the rest counts */
+		bool early = g[i].row->offset == AT(config) || g[i].row->offset == AT(help) ||
+			g[i].row->offset == AT(version) || g[i].row->offset == AT(print_config);
+		if (early && g[i].row->kind != SETTING && option_set(o, g[i].row, g[i].value, FROM_FLAG, e) < 0)
+			return -1;
+	}
+	if (o->help || o->version || o->print_config)
 		return 0;
-	if (!(used & 1u << o->command))
-		return err_set(e, ERR_USAGE, "--%s does not go with this command", narrow ? narrow->name : "?");
+	if (options_from_file(o, o->config, e) < 0 || options_from_environment(o, e) < 0)
+		return -1;
+	const char *system = o->system;
+	for (size_t i = 0; i < n; i++) {
+		if (g[i].row->offset == AT(system_file) && g[i].row->kind == TEXT && o->system == system)
+			o->system = NULL; /* the flag is stronger than a text from the file */
+		if (option_set(o, g[i].row, g[i].value, FROM_FLAG, e) < 0)
+			return -1;
+	}
+	return read_system_file(o, e);
+}
+
+static int check(const struct options *o, const struct given *g, size_t n, struct err *e)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!(g[i].row->commands & 1u << o->command))
+			return err_set(e, ERR_USAGE, "--%s does not go with this command", g[i].row->name);
 	if (!o->model && !(o->command == CMD_RENDER && o->template_file))
 		return err_set(e, ERR_USAGE, "which model? Give a folder or a GGUF file (airlchat --help)");
 	return 0;
 }
 
+int options_parse(struct options *o, int argc, char **argv, struct err *e)
+{
+	size_t n = 0;
+	size_t letters = 1; /* "-abc" is three options */
+	for (int i = 0; i < argc; i++)
+		letters += strlen(argv[i]) + 1;
+	struct given *all = calloc(letters, sizeof(*all));
+	begin(o);
+	int rc = all ? read_flags(all, &n, argc, argv, e) : err_nomem(e);
+	if (rc == 0)
+		rc = positionals(o, argc, argv, e);
+	if (rc == 0)
+		rc = apply(o, all, n, e);
+	if (rc == 0 && !o->help && !o->version && !o->print_config)
+		rc = check(o, all, n, e);
+	free(all);
+	return rc;
+}
+
 void options_clear(struct options *o)
 {
 	settings_clear(&o->settings);
+	while (o->n_owned)
+		free(o->owned[--o->n_owned]);
+	free(o->owned);
+	free(o->system_text);
 }
 
 void options_help(void)
@@ -272,7 +350,7 @@ void options_help(void)
 	     "\n"
 	     "MODEL is a Hugging Face folder (safetensors) or a GGUF file.\n");
 	for (size_t i = 0; i < ROWS; i++) {
-		const struct row *r = &table[i];
+		const struct option_row *r = &table[i];
 		char left[48];
 		snprintf(left, sizeof(left), "%s--%s%s%s",
 			r->letter ? (char[]){'-', r->letter, ',', ' ', 0} : "    ", r->name,

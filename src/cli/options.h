@@ -16,14 +16,17 @@ struct options {
 	const char *model; /* NULL if not given */
 	const char *prompt, *prompt_file, *system, *template_file, *trace_file, *save;
 	const char *reader, *ops, *theme;
-	const char *resume;
+	const char *resume, *config, *system_file;
 	const char *dst, *quant, *quant_head, *stripes; /* prepare */
 	uint64_t ram, chunk_size;
 	uint32_t ctx, prefill_rows;
 	int threads;
 	enum dtype kv_type;
 	struct settings settings;
-	bool raw, json, stats, plain, no_color, ascii, last, help, version, go_on, no_keep, verify, delete_original;
+	bool raw, json, stats, plain, no_color, ascii, last, help, version, go_on, no_keep, print_config, verify, delete_original;
+	char **owned; /* values from the config file */
+	size_t n_owned;
+	char *system_text;
 };
 
 /* argv is permuted; strings stay borrowed from it. ERR_USAGE with a sentence on a mistake. */

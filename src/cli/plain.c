@@ -156,7 +156,7 @@ static int loop(struct plain *p)
 		if (len)
 			go_on = one_line(p, line, len);
 		free(line);
-		if (interrupted() > SIGINT)
+		if (interrupted() && interrupted() != SIGINT)
 			break;
 		interrupt_reset();
 	}
@@ -173,7 +173,6 @@ int cmd_plain(const struct options *o, struct backend *b)
 		status = report(&e);
 	} else {
 		interrupt_watch(c);
-		note_settings(c);
 		status = loop(&p);
 		if (o->save && session_save(p.s, o->save, &e) < 0)
 			status = report(&e);

@@ -78,26 +78,9 @@ int session_open_with(struct session **s, struct chat *c, const struct options *
 	return rc;
 }
 
-/* What the model's makers recommend is used: say so. */
-void note_settings(struct chat *c)
-{
-	const struct settings *s = chat_settings(c);
-	struct buf b = BUF_INIT;
-	for (int i = 0; i < SETTINGS; i++) {
-		if (s->from[i] != FROM_MODEL)
-			continue;
-		char *v = settings_get(s, (enum setting)i);
-		buf_printf(&b, "%s %s %s", b.len ? "," : "", setting_name((enum setting)i), v ? v : "");
-		free(v);
-	}
-	if (b.len)
-		fprintf(stderr, "airlchat: from the model's generation_config:%s\n", buf_str(&b));
-	buf_clear(&b);
-}
-
 static int exit_status(enum chat_finish f)
 {
-	return f == FINISH_CANCELLED ? interrupted() > SIGINT ? 128 + interrupted() : 130 : 0;
+	return f != FINISH_CANCELLED ? 0 : interrupted() ? 128 + interrupted() : 130;
 }
 
 static void print_line(struct buf *line, FILE *f)
@@ -143,7 +126,10 @@ int cmd_prompt(const struct options *o, struct backend *b)
 		status = report(&e);
 	} else {
 		interrupt_watch(c);
-		note_settings(c);
+		char *note = chat_recommended_note(c);
+		if (note)
+			fprintf(stderr, "airlchat: %s\n", note);
+		free(note);
 		if (!o->raw && !chat_has_template(c))
 			fprintf(stderr, "airlchat: %s has no chat template: the prompt goes in as it is\n", o->model);
 		status = answer(c, o, &e);

@@ -1,0 +1,143 @@
+"""Plain mode, its commands, sessions and the config file, with the real model."""
+import json, os, signal, stat, subprocess, sys, tempfile, time
+
+sys.path.insert(0, os.path.dirname(__file__))
+from tap import AIRLCHAT, MODEL, done, ok, skip  # noqa: E402
+
+
+def chat(home, lines, *args, env=None):
+    """Answers as JSON objects, messages for people, status."""
+    e = {**os.environ, "XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home, **(env or {})}
+    r = subprocess.run([AIRLCHAT, MODEL, "--temp", "0", "-n", "8", "--ctx", "512", "--json", *args], env=e,
+                       input="".join(x + "\n" for x in lines), capture_output=True, text=True, timeout=300)
+    return [json.loads(x) for x in r.stdout.split("\n") if x], r.stderr, r.returncode
+
+
+def saved(home):
+    folder = os.path.join(home, "airlchat", "sessions")
+    return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+
+
+def load(home, name):
+    with open(os.path.join(home, "airlchat", "sessions", name)) as f:
+        return json.load(f)
+
+
+def commands(home):
+    out, err, rc = chat(home, ["Hi", "/retry", "/continue", "/undo", "Hello there", "/edit 1 Hi"])
+    ok(rc == 0 and len(out) == 5, "six lines, five answers", err)
+    ok(out[0]["ids"] == out[1]["ids"], "/retry makes the same answer when greedy", out[:2])
+    both = out[1]["ids"] + out[2]["ids"]
+    ok(out[2]["prompt_ids"][-8:] == out[1]["ids"] and out[2]["text"].startswith(out[1]["text"]),
+       "/continue goes on where the answer was cut", out[2])
+    whole, _, _ = chat(home, ["Hi"], "-n", "16", "--no-keep")
+    ok(whole[0]["ids"][:len(both)] == both, "and gives what a longer limit gives", (whole[0]["ids"], both))
+    ok(out[4]["ids"] == out[0]["ids"], "/edit answers the new text", out[4])
+    name = saved(home)[0]
+    messages = load(home, name)["messages"]
+    ok([m["role"] for m in messages] == ["user", "assistant"] and messages[0]["content"] == "Hi",
+       "the session holds what is left", messages)
+    path = os.path.join(home, "airlchat", "sessions", name)
+    ok(stat.S_IMODE(os.stat(path).st_mode) == 0o600 and
+       stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700, "0600 in 0700")
+
+
+def sessions(home):
+    before = len(saved(home))
+    out, err, rc = chat(home, ["And you?", "/fork second", "/sessions"], "--continue")
+    ok(rc == 0 and out[0]["stats"]["prompt_tokens"] > 40, "--continue goes on with the conversation", err)
+    ok("* second" in err and len(saved(home)) == before + 1, "/fork makes a copy", err)
+    out, err, rc = chat(home, ["/delete second", "/open second"], "--resume", "second", "--system", "Be brief.")
+    ok("there is no session" in err and "second.json" not in saved(home), "/delete deletes", err)
+    _, err, rc = chat(home, [], "--resume", "../../etc/passwd")
+    ok(rc == 2 and "can't be the name" in err, "a name can't leave the folder", err)
+    n = len(saved(home))
+    chat(home, ["Hi"], "--no-keep")
+    ok(len(saved(home)) == n, "--no-keep keeps nothing")
+    file = os.path.join(home, "out.html")
+    chat(home, ["Hi"], "--save", file, "--no-keep")
+    with open(file) as f:
+        ok("<h2>user</h2>" in f.read(), "--save writes HTML by the name")
+
+
+def attach(home):
+    path = os.path.join(home, "notes.md")
+    with open(path, "w") as f:
+        f.write("```\ncode\n```\n")
+    with open(os.path.join(home, "binary"), "wb") as f:
+        f.write(b"\0\1\2")
+    out, err, _ = chat(home, [f"/read {path}", "Sum it up", f"/read {home}/binary", "/read /dev/zero", "/set temp x",
+                              "/set tmep 1", "/set top-k 7", "/nonsense"])
+    text = load(home, saved(home)[-1])["messages"][0]["content"]
+    ok(text.startswith("File notes.md:\n\n````\n```\ncode\n```\n````\n\nSum it up"), "/read puts a fenced block in front", text)
+    for what in ["not a text in UTF-8", "not a regular file", "not a valid value", "no parameter tmep", "top-k = 7",
+                 "unknown command /nonsense"]:
+        ok(what in err, what, err)
+
+
+def overflow(home):
+    long = " ".join(str(i) for i in range(300))
+    out, err, rc = chat(home, ["Hi", long, "/drop", "Hi"], "--ctx", "128")
+    ok(len(out) == 2 and "leaves no room" in err and "/drop" in err, "a prompt too long is told, with a way out", err)
+    ok(out[0]["ids"] == out[1]["ids"], "and is not in the conversation", out)
+
+
+def config(home):
+    folder = os.path.join(home, "airlchat")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(home, "sys.txt"), "w") as f:
+        f.write("You are a pirate.\n")
+    with open(os.path.join(folder, "config"), "w") as f:
+        f.write(f"# mine\ntop_k = 7\nmin-p = 0.2\nsystem_file = {home}/sys.txt\nno-keep = true\n")
+    _, err, rc = chat(home, ["/set", "/set system"], "--top-k", "9", env={"AIRLCHAT_MIN_P": "0.3"})
+    for what in ["top-k = 9 (command line)", "min-p = 0.3 (environment)", "system = You are a pirate."]:
+        ok(what in err, what, err)
+    for text, what in [("nosuch = 1\n", "line 1: there is no option"), ("temp = hot\n", "not a valid value"),
+                       ("[x]\ntemp = 1\n", "sections"), ("system = a ; b\n", "would be lost"),
+                       ("system = " + "x" * 300 + "\n", "longer than")]:
+        path = os.path.join(home, "bad")
+        with open(path, "w") as f:
+            f.write(text)
+        _, err, rc = chat(home, [], "--config", path)
+        ok(rc == 2 and what in err, f"config: {what}", err)
+    r = subprocess.run([AIRLCHAT, "--print-config"], capture_output=True, text=True)
+    with open(path, "w") as f:
+        f.write(r.stdout)
+    _, err, rc = chat(home, [], "--config", path)
+    ok(rc == 0 and "# top-k = N" in r.stdout, "--print-config is a config file", err)
+
+
+def ending(home, sig, status):
+    """A signal while an answer is made, and one while waiting: the conversation is kept."""
+    env = {**os.environ, "XDG_DATA_HOME": home}
+    p = subprocess.Popen([AIRLCHAT, MODEL, "--temp", "0", "--ctx", "1024"], env=env, stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    p.stdin.write(b"Write a very long story about the sea.\n")
+    p.stdin.flush()
+    p.stdout.read(20)
+    p.send_signal(sig)
+    time.sleep(0.5)
+    if status == 130:
+        p.send_signal(sig)  # the first one stops the answer, the second one ends
+    rc = p.wait(60)
+    m = load(home, saved(home)[-1])["messages"]
+    ok(rc == status and len(m) == 2 and m[1]["finish"] == "cancelled" and len(m[1]["content"]) > 10,
+       f"{sig.name}: status {status}, the part is kept", (rc, m))
+
+
+def main():
+    if not MODEL or not os.path.isfile(MODEL):
+        skip("chat in plain mode", "AIRLCHAT_MODEL names no file")
+        done()
+    for part in (commands, attach, overflow, config):
+        with tempfile.TemporaryDirectory() as home:
+            part(home)
+            if part is commands:
+                sessions(home)
+    for sig, status in ((signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)):
+        with tempfile.TemporaryDirectory() as home:
+            ending(home, sig, status)
+    done()
+
+
+main()
