@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""Write a random model of a big shape directly in the format it is to be measured in, one file a layer:
+
+    make_shape.py SHAPE OUT [--quant bf16|nf4] [--layers N] [--sparse]
+
+SHAPE is llama-1b, llama-7b, llama-70b, llama-405b or qwen3-30b-a3b (128 experts, 8 used). --layers writes fewer
+layers than the shape has; --sparse writes headers over holes, which take no room and read as zeros. Weights repeat
+a random block of 16 MiB. nf4 is bitsandbytes' layout with double quantization, as `airlchat prepare` writes it;
+embedding, head, norms and routers are bf16. A byte-level tokenizer.json comes with it, so that -p works (--raw).
+
+Example, the 70B shape in 1 GiB of memory (37 GB on disk):
+
+    tests/bench/make_shape.py llama-70b /big/70b --quant nf4
+    systemd-run --scope -p MemoryMax=1040M build/airlchat /big/70b --ram 1G --ctx 128 --raw -p Hello -n 8 --stats
+"""
+import argparse, json, math, os, random, struct
+
+SHAPES = {  # layers, hidden, ffn, heads, kv heads, head_dim, vocab, experts, used
+    "llama-1b": (16, 2048, 8192, 32, 8, 64, 128256, 0, 0),
+    "llama-7b": (32, 4096, 11008, 32, 32, 128, 32000, 0, 0),
+    "llama-70b": (80, 8192, 28672, 64, 8, 128, 128256, 0, 0),
+    "llama-405b": (126, 16384, 53248, 128, 8, 128, 128256, 0, 0),
+    "qwen3-30b-a3b": (48, 2048, 768, 32, 4, 128, 151936, 128, 8),
+}
+NF4 = [-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635,
+       -0.18477343022823334, -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725,
+       0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0]
+BLOCK = 16 << 20
+
+
+def bf16_block(rng):
+    """Random numbers of magnitude about 0.02."""
+    raw = bytearray(rng.randbytes(BLOCK))
+    for i in range(1, BLOCK, 2):
+        raw[i] = raw[i] & 0x80 | 0x3C
+    return bytes(raw)
+
+
+class Writer:
+    def __init__(self, out, sparse):
+        rng = random.Random(1)
+        self.out, self.sparse, self.index, self.pieces = out, sparse, {}, []
+        self.bf16, self.codes = (b"", b"") if sparse else (bf16_block(rng), rng.randbytes(BLOCK))
+
+    def add(self, name, dtype, shape, data=None, size=None):
+        """data: the bytes, or a block that is repeated up to size bytes."""
+        self.pieces.append((name, dtype, shape, data, len(data) if size is None else size))
+
+    def plain(self, name, *shape):
+        self.add(name, "BF16", shape, self.bf16, 2 * math.prod(shape))
+
+    def ones(self, name, n):
+        self.add(name, "BF16", [n], struct.pack("<H", 0x3F80) * n)
+
+    def nf4(self, name, *shape):
+        n = math.prod(shape)
+        groups, nested = -(-n // 64), -(-n // 64 // 256)
+        state = json.dumps({"quant_type": "nf4", "blocksize": 64, "dtype": "bfloat16", "shape": list(shape),
+                            "nested_blocksize": 256, "nested_dtype": "float32", "nested_offset": 0.05})
+        self.add(name, "U8", [n // 2, 1], self.codes, n // 2)
+        self.add(name + ".absmax", "U8", [groups], self.codes, groups)
+        self.add(name + ".nested_absmax", "F32", [nested], struct.pack("<f", 0.01) * nested)
+        self.add(name + ".nested_quant_map", "F32", [256], struct.pack("<256f", *[(i - 127) / 128 for i in range(256)]))
+        self.add(name + ".quant_map", "F32", [16], struct.pack("<16f", *NF4))
+        self.add(name + ".quant_state.bitsandbytes__nf4", "U8", [256], state.encode().ljust(256))
+
+    def flush(self, file):
+        header, at = {"__metadata__": {"format": "pt"}}, 0
+        for name, dtype, shape, _, size in self.pieces:
+            header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [at, at + size]}
+            self.index[name] = file
+            at += size
+        text = json.dumps(header).encode()
+        text += b" " * (-(len(text) + 8) % 4096)
+        with open(os.path.join(self.out, file), "wb") as f:
+            f.write(struct.pack("<Q", len(text)) + text)
+            if self.sparse:
+                f.truncate(8 + len(text) + at)
+            else:
+                for _, _, _, data, size in self.pieces:
+                    while size > 0:
+                        size -= f.write(data[:size])
+        self.pieces = []
+
+
+def write_layer(w, matrix, p, s):
+    layers, hidden, ffn, heads, kv, dim, vocab, experts, used = s
+    w.ones(p + "input_layernorm.weight", hidden)
+    w.ones(p + "post_attention_layernorm.weight", hidden)
+    if experts:
+        w.ones(p + "self_attn.q_norm.weight", dim)
+        w.ones(p + "self_attn.k_norm.weight", dim)
+    matrix(p + "self_attn.q_proj.weight", heads * dim, hidden)
+    matrix(p + "self_attn.k_proj.weight", kv * dim, hidden)
+    matrix(p + "self_attn.v_proj.weight", kv * dim, hidden)
+    matrix(p + "self_attn.o_proj.weight", hidden, heads * dim)
+    if experts:
+        w.plain(p + "mlp.gate.weight", experts, hidden)
+    for e in range(experts or 1):
+        x = p + (f"mlp.experts.{e}." if experts else "mlp.")
+        matrix(x + "gate_proj.weight", ffn, hidden)
+        matrix(x + "up_proj.weight", ffn, hidden)
+        matrix(x + "down_proj.weight", hidden, ffn)
+
+
+def config(s, n_layers, quant):
+    layers, hidden, ffn, heads, kv, dim, vocab, experts, used = s
+    c = {"model_type": "qwen3_moe" if experts else "llama", "hidden_size": hidden, "intermediate_size": ffn,
+         "num_hidden_layers": n_layers, "num_attention_heads": heads, "num_key_value_heads": kv, "head_dim": dim,
+         "vocab_size": vocab, "rms_norm_eps": 1e-5, "max_position_embeddings": 8192, "tie_word_embeddings": False,
+         "torch_dtype": "bfloat16", "rope_theta": 500000.0}
+    if experts:
+        c.update(num_experts=experts, num_experts_per_tok=used, moe_intermediate_size=ffn, norm_topk_prob=True,
+                 decoder_sparse_step=1, mlp_only_layers=[], intermediate_size=3 * hidden)
+    if quant == "nf4":
+        c["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True, "load_in_8bit": False,
+                                    "_load_in_4bit": True, "bnb_4bit_quant_type": "nf4",
+                                    "bnb_4bit_use_double_quant": True, "llm_int8_skip_modules": ["lm_head"]}
+    return c
+
+
+def tokenizer(n):
+    """256 tokens, one a byte, in GPT-2's printable alphabet; the rest are never made of text."""
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [b for b in range(256) if b not in plain]
+    vocab = {chr(b if b in plain else 256 + others.index(b)): b for b in range(256)}
+    vocab.update({f"<{i}>": i for i in range(256, n)})
+    return {"version": "1.0", "added_tokens": [], "normalizer": None,
+            "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+            "post_processor": None, "decoder": {"type": "ByteLevel"},
+            "model": {"type": "BPE", "vocab": vocab, "merges": []}}
+
+
+def main():
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("shape", choices=SHAPES)
+    a.add_argument("out")
+    a.add_argument("--quant", choices=("bf16", "nf4"), default="bf16")
+    a.add_argument("--layers", type=int)
+    a.add_argument("--sparse", action="store_true")
+    a = a.parse_args()
+    s = SHAPES[a.shape]
+    n_layers = a.layers or s[0]
+    os.makedirs(a.out)
+    w = Writer(a.out, a.sparse)
+    matrix = w.nf4 if a.quant == "nf4" else w.plain
+    count = n_layers + 2
+    w.plain("model.embed_tokens.weight", s[6], s[1])
+    w.flush(f"model-00001-of-{count:05}.safetensors")
+    for i in range(n_layers):
+        write_layer(w, matrix, f"model.layers.{i}.", s)
+        w.flush(f"model-{i + 2:05}-of-{count:05}.safetensors")
+    w.ones("model.norm.weight", s[1])
+    w.plain("lm_head.weight", s[6], s[1])
+    w.flush(f"model-{count:05}-of-{count:05}.safetensors")
+    for name, value in (("config.json", config(s, n_layers, a.quant)), ("tokenizer.json", tokenizer(s[6])),
+                        ("model.safetensors.index.json", {"weight_map": w.index})):
+        with open(os.path.join(a.out, name), "w", encoding="utf-8") as f:
+            json.dump(value, f)
+
+
+main()
