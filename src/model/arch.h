@@ -58,7 +58,7 @@ bool arch_list_has(const char *list, const char *name);
 
 extern role_names names_hf_llama, names_gguf; /* names.c */
 extern role_names names_mixtral, names_qwen2_moe, names_qwen3_moe, names_glm4_moe, names_deepseek, names_gpt_oss,
-	names_gguf_moe, names_gguf_deepseek2, names_gguf_gpt_oss; /* names_moe.c */
+	names_gguf_moe, names_gguf_deepseek2, names_gguf_gpt_oss, names_gguf_glm4_moe; /* names_moe.c */
 
 /* Dimensions from config.json in c->dir, or from c->gguf. They fill m->arch and the numbers. */
 int config_from_json(struct model *m, const struct checkpoint *c, struct err *e);

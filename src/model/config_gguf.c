@@ -98,6 +98,10 @@ static void read_dimensions(struct gguf_config *c, struct model *m)
 	m->hidden = m->embed_dim = gguf_count(c, "embedding_length", 0);
 	m->ffn = gguf_count(c, "feed_forward_length", 0);
 	m->n_layers = gguf_count(c, "block_count", 0);
+	uint64_t nextn = 0; /* the last blocks may guess tokens further ahead: not needed */
+	char k[160];
+	if (gguf_u64(c->g, gguf_key(c, "nextn_predict_layers", k), &nextn) && nextn < m->n_layers)
+		m->n_layers -= (uint32_t)nextn;
 	m->heads = gguf_count(c, "attention.head_count", 0);
 	m->kv_heads = gguf_count(c, "attention.head_count_kv", m->heads);
 	m->head_dim = gguf_count(c, "attention.key_length", m->hidden / m->heads);

@@ -14,6 +14,6 @@ json_hook json_qwen2, json_gemma, json_gemma2, json_gemma3, json_olmo, json_olmo
 
 gguf_hook gguf_gemma, gguf_gemma2, gguf_gemma3, gguf_windows, gguf_olmo, gguf_olmo2, gguf_granite,
 	gguf_minicpm, gguf_smollm3, gguf_stablelm, gguf_neox, gguf_cohere, gguf_cohere2, gguf_baichuan,
-	gguf_qwen, gguf_llama, gguf_qwen2_moe, gguf_qwen3_moe, gguf_deepseek2, gguf_gpt_oss;
+	gguf_qwen, gguf_llama, gguf_qwen2_moe, gguf_qwen3_moe, gguf_deepseek2, gguf_glm4_moe, gguf_gpt_oss;
 
 #endif

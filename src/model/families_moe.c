@@ -1,5 +1,6 @@
 /* Mixtures of experts and latent attention, as config.json and GGUF metadata say them. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "model/arch.h"
@@ -218,14 +219,17 @@ static void gguf_experts(struct gguf_config *c, struct model *m)
 		o->scale = 1;
 	if (gguf_has(c, "expert_shared_feed_forward_length"))
 		o->shared_ffn = gguf_count(c, "expert_shared_feed_forward_length", 0);
-	uint32_t gating = whole(c, "expert_gating_func", 1);
+	/* files without the key: scores that something is added to for the choice are sigmoids */
+	char choice[64];
+	snprintf(choice, sizeof(choice), "blk.%u.exp_probs_b.bias", m->n_layers - 1);
+	uint32_t gating = whole(c, "expert_gating_func", checkpoint_find(c->ck, choice) ? 2 : 1);
 	o->score = gating == 2 ? ROUTE_SIGMOID : gating == 3 ? ROUTE_TOPK_SOFTMAX : ROUTE_SOFTMAX;
 	if (gating > 3)
 		gguf_refuse(c, "this expert_gating_func is");
 	if (whole(c, "expert_group_count", 1) > 1) {
 		o->groups = gguf_count(c, "expert_group_count", 0);
 		o->top_groups = gguf_count(c, "expert_group_used_count", 0);
-		o->group_sum2 = true;
+		o->group_sum2 = o->score == ROUTE_SIGMOID; /* DeepSeek V2 takes the best score of a group */
 	}
 	uint32_t dense = whole(c, "leading_dense_block_count", 0);
 	for (uint32_t i = 0; i < m->n_layers; i++)
@@ -251,6 +255,13 @@ void gguf_qwen2_moe(struct gguf_config *c, struct model *m)
 void gguf_qwen3_moe(struct gguf_config *c, struct model *m)
 {
 	gguf_experts(c, m);
+}
+
+void gguf_glm4_moe(struct gguf_config *c, struct model *m)
+{
+	gguf_experts(c, m);
+	m->moe.normalize = flag(c, "expert_weights_norm", true);
+	m->moe.shared_ffn = whole(c, "expert_shared_count", 0) % 4096 * m->moe.ffn;
 }
 
 void gguf_deepseek2(struct gguf_config *c, struct model *m)
@@ -293,6 +304,7 @@ void gguf_gpt_oss(struct gguf_config *c, struct model *m)
 	m->moe.normalize = false;
 	m->moe.glu_alpha = 1.702f;
 	m->moe.glu_limit = 7;
+	m->rope[0].truncate = false; /* as its config.json says; GGUF has no key for it */
 	m->window = gguf_count(c, "attention.sliding_window", 0);
 	for (uint32_t i = 0; i < m->n_layers; i++)
 		m->layers[i].windowed = i % 2 == 0;

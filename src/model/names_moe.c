@@ -72,6 +72,11 @@ role_names names_gpt_oss = {
 
 role_names names_gguf_moe = {GGUF_EXPERTS};
 
+role_names names_gguf_glm4_moe = {
+	GGUF_EXPERTS,
+	[ROLE_FFN_NORM] = "blk.%u.post_attention_norm.weight",
+};
+
 role_names names_gguf_deepseek2 = {
 	GGUF_EXPERTS,
 	[ROLE_Q_A] = "blk.%u.attn_q_a.weight",
