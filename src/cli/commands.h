@@ -32,6 +32,7 @@ int cmd_plan(const struct options *o, struct backend *b);
 int cmd_tokenize(const struct options *o);
 int cmd_render(const struct options *o);
 int cmd_prepare(const struct options *o);
+int cmd_bench(const struct options *o, struct backend *b);
 int cmd_logits(const struct options *o, struct backend *b);
 
 /* Call line for each line of stdin; it appends one JSON object to out, or fails, which answers

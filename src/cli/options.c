@@ -19,7 +19,8 @@
 #define RENDER (1u << CMD_RENDER)
 #define LOGITS (1u << CMD_LOGITS)
 #define PREPARE (1u << CMD_PREPARE)
-#define ENGINE (CHAT | PLAN | LOGITS)
+#define BENCH (1u << CMD_BENCH)
+#define ENGINE (CHAT | PLAN | LOGITS | BENCH)
 #define ALL (ENGINE | TOKENIZE | RENDER | PREPARE)
 
 #define AT(field) offsetof(struct options, field)
@@ -50,10 +51,13 @@ static const struct option_row table[] = {
 	{"reader", 0, TEXT, AT(reader), ENGINE, "auto|uring|pread", "how files are read (default auto)"},
 	{"threads", 0, THREADS, AT(threads), ENGINE | PREPARE, "N", "threads that compute (default: all cores)"},
 	{"ops", 0, TEXT, AT(ops), ENGINE, "NAME", "kernels: auto, ref, or a variant that --version lists"},
-	{"json", 0, FLAG, AT(json), CHAT | PLAN | ONCE, NULL, "print one JSON object (with -p, and plan)"},
+	{"json", 0, FLAG, AT(json), CHAT | PLAN | BENCH | ONCE, NULL, "print one JSON object (with -p, plan and bench)"},
+	{"prompt-tokens", 0, COUNT, AT(prompt_tokens), BENCH | ONCE, "N", "tokens of the prompt that is timed (default 128)"},
+	{"tokens", 0, COUNT, AT(tokens), BENCH | ONCE, "N", "tokens after it that are timed (default 16)"},
+	{"plot", 0, TEXT, AT(plot), BENCH | ONCE, "FILE", "write a picture (SVG) of each layer's time by cause"},
 	{"last", 0, FLAG, AT(last), LOGITS | ONCE, NULL, "print the last row only"},
 	{"stats", 0, FLAG, AT(stats), CHAT, NULL, "print statistics as JSON, the last line on stderr"},
-	{"trace", 0, TEXT, AT(trace_file), CHAT | ONCE, "FILE", "write a Chrome trace (about:tracing, Perfetto) of every pass"},
+	{"trace", 0, TEXT, AT(trace_file), CHAT | BENCH | ONCE, "FILE", "write a Chrome trace (about:tracing, Perfetto) of every pass"},
 	{"save", 0, TEXT, AT(save), CHAT | ONCE, "FILE", "write the conversation to FILE at the end (Markdown, or JSON by its name)"},
 	{"continue", 0, FLAG, AT(go_on), CHAT | ONCE, NULL, "go on with the last chat with this model"},
 	{"resume", 0, TEXT, AT(resume), CHAT | ONCE, "NAME", "go on with the chat of this name"},
@@ -186,7 +190,7 @@ int option_set(struct options *o, const struct option_row *r, const char *s, enu
 
 static const char *const command_names[] = {
 	[CMD_PLAN] = "plan", [CMD_TOKENIZE] = "tokenize", [CMD_RENDER] = "render", [CMD_LOGITS] = "logits",
-	[CMD_PREPARE] = "prepare"};
+	[CMD_PREPARE] = "prepare", [CMD_BENCH] = "bench"};
 
 static void getopt_tables(struct option *longs, char *shorts)
 {
@@ -343,6 +347,7 @@ void options_help(void)
 	puts("usage: airlchat [OPTIONS] MODEL            chat on the screen\n"
 	     "       airlchat [OPTIONS] MODEL -p TEXT    one answer on stdout\n"
 	     "       airlchat plan MODEL                 what would stay in memory, and what a token would take\n"
+	     "       airlchat bench MODEL                how fast it is, against the disk alone\n"
 	     "       airlchat prepare SRC DST            rewrite a model for streaming, quantized if asked\n"
 	     "       airlchat tokenize MODEL             JSON lines: {\"text\"} -> {\"ids\"}, {\"ids\"} -> {\"text\"}\n"
 	     "       airlchat render MODEL               JSON lines: {\"messages\", ...} -> {\"text\"}\n"

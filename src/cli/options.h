@@ -9,17 +9,17 @@
 #include "chat/settings.h"
 #include "quant/dtype.h"
 
-enum command { CMD_CHAT, CMD_PLAN, CMD_TOKENIZE, CMD_RENDER, CMD_LOGITS, CMD_PREPARE };
+enum command { CMD_CHAT, CMD_PLAN, CMD_TOKENIZE, CMD_RENDER, CMD_LOGITS, CMD_PREPARE, CMD_BENCH };
 
 struct options {
 	enum command command;
 	const char *model; /* NULL if not given */
-	const char *prompt, *prompt_file, *system, *template_file, *trace_file, *save;
+	const char *prompt, *prompt_file, *system, *template_file, *trace_file, *save, *plot;
 	const char *reader, *ops, *theme;
 	const char *resume, *config, *system_file;
 	const char *dst, *quant, *quant_head, *stripes; /* prepare */
 	uint64_t ram, chunk_size;
-	uint32_t ctx, prefill_rows;
+	uint32_t ctx, prefill_rows, prompt_tokens, tokens;
 	int threads;
 	enum dtype kv_type;
 	struct settings settings;

@@ -25,12 +25,13 @@ struct bench {
 	size_t w_bytes, scale_bytes, x_bytes, y_bytes, cache_bytes, cells_bytes, at;
 };
 
-static int bench_open(struct bench *t, size_t max_bytes, size_t max_rows)
+static int bench_open(struct bench *t, size_t max_bytes, size_t max_rows, size_t max_cols)
 {
 	struct backend *b = t->b;
 	const struct model *m = t->m;
 	size_t wide = m->ffn > m->hidden ? m->ffn : m->hidden, q = (size_t)m->heads * m->head_dim;
 	wide = wide > q ? wide : q;
+	wide = wide > max_cols ? wide : max_cols;
 	t->x_bytes = wide * 4;
 	t->y_bytes = 4 * (wide + max_rows);
 	t->w_bytes = SCRATCH + max_bytes;
@@ -184,9 +185,9 @@ static double time_pass(struct bench *t, const struct schedule *s, double *weigh
 
 /* The largest chunk; false if a row can't be held in dtype `as`. */
 static bool measure_chunks(const struct model *m, const struct schedule *s, enum dtype as, size_t *bytes,
-	size_t *rows)
+	size_t *rows, size_t *cols)
 {
-	*bytes = *rows = 0;
+	*bytes = *rows = *cols = 0;
 	for (size_t i = 0; i < s->n; i++) {
 		const struct weight *w = &m->weights[s->chunks[i].weight];
 		uint64_t row = dtype_bytes(as != DTYPE_UNKNOWN ? as : w->dtype, w->cols);
@@ -195,6 +196,7 @@ static bool measure_chunks(const struct model *m, const struct schedule *s, enum
 			return false;
 		*bytes = n > *bytes ? n : *bytes;
 		*rows = s->chunks[i].rows > *rows ? s->chunks[i].rows : *rows;
+		*cols = w->cols > *cols ? w->cols : *cols;
 	}
 	return s->n > 0;
 }
@@ -203,13 +205,13 @@ double probe_compute(struct backend *b, const struct model *m, const struct sche
 	uint32_t ctx, double *weight_s)
 {
 	struct bench t = {.b = b, .m = m, .as = as, .ctx = ctx ? ctx : 1};
-	size_t bytes, rows;
+	size_t bytes, rows, cols;
 	double sum = -1;
-	if (!b->host_memory || s->n_expert_chunks || !measure_chunks(m, s, as, &bytes, &rows))
+	if (!b->host_memory || s->n_expert_chunks || !measure_chunks(m, s, as, &bytes, &rows, &cols))
 		return -1;
 	for (size_t i = 0; weight_s && i < m->n_weights; i++)
 		weight_s[i] = 0;
-	if (bench_open(&t, bytes, rows) == 0)
+	if (bench_open(&t, bytes, rows, cols) == 0)
 		sum = time_pass(&t, s, weight_s);
 	bench_close(&t);
 	return sum;
