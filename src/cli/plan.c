@@ -115,6 +115,8 @@ static void print_json(const struct model *m, const struct plan *p, const struct
 static void print_table(const struct model *m, const struct plan *p)
 {
 	printf("%s: %u layers, %.1f MiB of weights\n", m->name, m->n_layers, (double)m->bytes / mib);
+	if (m->note)
+		printf("  %s\n", m->note);
 	printf("  budget (--ram)      %10.1f MiB   smallest that works: %.0f MiB\n",
 		(double)p->ram_bytes / mib, (double)p->min_ram_bytes / mib);
 	printf("  program and tables  %10.1f MiB\n",

@@ -12,6 +12,7 @@
 #include "store/store.h"
 
 #define HEADER_LIMIT ((uint64_t)100 << 20) /* the reference implementation's own limit */
+#define DIMS_MAX 8
 
 /* Bits of an element, for the names that the dtype table has no arithmetic for: their tensors are
  * raw bytes here, but their sizes are checked too. Source: the safetensors crate's Dtype. */
@@ -54,12 +55,16 @@ static int read_tensor(const struct st_file *f, struct json_reader *r, const cha
 		} else if (json_str_is(&key, "shape")) {
 			has_shape = true;
 			for (json_array(r); json_next(r) && json_number(r, &n); dims++) {
-				if (dims == TENSOR_DIMS || !n.is_int || n.i < 0 ||
+				if (dims == DIMS_MAX || !n.is_int || n.i < 0 ||
 					(n.i && elements > (uint64_t)1 << 62) ||
 					__builtin_mul_overflow(elements, (uint64_t)n.i, &elements))
 					return err_set(e, ERR_FORMAT, "%s: tensor %s has an absurd shape",
 						f->path, name);
-				shape[dims] = (uint64_t)n.i;
+				/* dimensions beyond the last that is kept are folded into it */
+				if (dims < TENSOR_DIMS)
+					shape[dims] = (uint64_t)n.i;
+				else
+					shape[TENSOR_DIMS - 1] *= (uint64_t)n.i;
 			}
 		} else if (json_str_is(&key, "data_offsets")) {
 			for (json_array(r); json_next(r) && json_number(r, &n); offsets++) {
@@ -88,7 +93,8 @@ static int read_tensor(const struct st_file *f, struct json_reader *r, const cha
 	struct tensor *out = builder_tensor(f->b);
 	if (!out)
 		return -1;
-	*out = (struct tensor){.name = name, .type_name = dtype, .dtype = dtype_from_safetensors(dtype), .n_dims = dims, .file = f->file,
+	*out = (struct tensor){.name = name, .type_name = dtype, .dtype = dtype_from_safetensors(dtype), .n_dims = dims < TENSOR_DIMS ? dims : TENSOR_DIMS,
+		.file = f->file,
 		.offset = f->data + begin, .bytes = end - begin};
 	memcpy(out->shape, shape, sizeof(shape));
 	return 0;

@@ -124,6 +124,21 @@ MODELS = {
                                   rope_scaling=None), 24),
 }
 
+VISION = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2)
+QWEN_VISION = dict(depth=1, hidden_size=16, num_heads=2, out_hidden_size=32, intermediate_size=16, patch_size=4)
+# name -> (config class, model class, arguments): text models inside multimodal checkpoints
+MULTIMODAL = {
+    "multimodal-gemma3": ("Gemma3Config", "Gemma3ForConditionalGeneration", lambda: dict(
+        text_config=c(head_dim=16, sliding_window=9, query_pre_attn_scalar=24, tie_word_embeddings=True),
+        vision_config=dict(VISION, image_size=8, patch_size=4), mm_tokens_per_image=1, image_token_index=70)),
+    "multimodal-llava": ("LlavaConfig", "LlavaForConditionalGeneration", lambda: dict(
+        text_config=dict(c(), model_type="llama"), image_token_index=70,
+        vision_config=dict(VISION, model_type="clip_vision_model", image_size=8, patch_size=4))),
+    "multimodal-qwen3": ("Qwen3VLConfig", "Qwen3VLForConditionalGeneration", lambda: dict(
+        text_config=c(head_dim=16, rope_scaling=dict(rope_type="default", mrope_section=[2, 3, 3])),
+        vision_config=dict(QWEN_VISION, deepstack_visual_indexes=[0]), image_token_id=70, video_token_id=71,
+        vision_start_token_id=68, vision_end_token_id=69)),
+}
 
 # transformers 5.23 adds Falcon's ALiBi twice in eager attention (in the mask and in the layer), once in sdpa
 SDPA = ("falcon-alibi",)
@@ -158,15 +173,21 @@ def golden(model, n_tok, n_new, seed):
 
 
 def build(name, seed, dtype, out):
-    cls, kw, n_tok = MODELS[name]
     torch.manual_seed(seed)
-    model = T.AutoModelForCausalLM.from_config(getattr(T, cls)(**kw), attn_implementation="eager").float()
+    if name in MULTIMODAL:
+        cls, kind, kw = MULTIMODAL[name]
+        n_tok, loader = 24, getattr(T, kind)
+        model = loader(getattr(T, cls)(**kw())).float()
+    else:
+        cls, kw, n_tok = MODELS[name]
+        loader = T.AutoModelForCausalLM
+        model = loader.from_config(getattr(T, cls)(**kw), attn_implementation="eager").float()
     randomize(model, seed)
     folder = os.path.join(out, name)
     shutil.rmtree(folder, ignore_errors=True)
     model.to(dtype).save_pretrained(folder)
     kind = "sdpa" if name in SDPA else "eager"
-    model = T.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=kind).eval()
+    model = loader.from_pretrained(folder, dtype=torch.float32, attn_implementation=kind).eval()
     # where the length of the text changes the rotation of all of it, greedy ids depend on how it was fed
     n_new = 0 if name in ("dynamic-rope",) else 8
     with open(os.path.join(folder, "golden.json"), "w", encoding="utf-8") as f:
@@ -183,7 +204,7 @@ def main():
     ap.add_argument("--seed", type=int, default=1)
     ap.add_argument("--dtype", default="bfloat16")
     a = ap.parse_args()
-    for name in a.names or MODELS:
+    for name in a.names or [*MODELS, *MULTIMODAL]:
         build(name, a.seed, getattr(torch, a.dtype), a.out)
 
 
