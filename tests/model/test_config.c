@@ -146,7 +146,8 @@ static void check_values(const char *dir, const struct model *m, const cJSON *x)
 	want_number(dir, x, "num_hidden_layers", m->n_layers);
 	want_number(dir, x, "num_attention_heads", m->heads);
 	want_number(dir, x, "num_key_value_heads", m->kv_heads);
-	want_number(dir, x, "head_dim", m->head_dim);
+	if (!config_get(x, "kv_lora_rank")) /* there it means the rotated part */
+		want_number(dir, x, "head_dim", m->head_dim);
 	want_number(dir, x, "intermediate_size", m->ffn);
 	want_number(dir, x, "vocab_size", m->vocab);
 	want_number(dir, x, "max_position_embeddings", m->ctx_train);
