@@ -160,7 +160,7 @@ static struct value python_item(struct jinja *j, const struct value *v, const st
 		return *x;
 	}
 	bool number = key->type == V_INT || key->type == V_BOOL;
-	int64_t at = key->type == V_INT ? key->i : key->b;
+	int64_t at = key->type == V_INT ? key->i : key->type == V_BOOL ? key->b : 0;
 	if (v->type == V_STR && number) {
 		int64_t n = (int64_t)str_chars(v->s);
 		at += at < 0 ? n : 0;
