@@ -24,6 +24,7 @@ const struct chat_command chat_commands[] = {
 	{"/sessions", "", "list the saved sessions"},
 	{"/fork", "[NAME]", "go on in a copy of this session"},
 	{"/delete", "NAME", "delete a saved session"},
+	{"/keep", "", "write the KV cache beside the session, so that going on needs no computing"},
 	{"/stats", "", "numbers of the last answer"},
 	{"/quit", "", "end"},
 	{NULL, NULL, NULL},
@@ -231,6 +232,13 @@ static void do_sessions(struct session *s, const char *arg, struct buf *out)
 	free(present);
 }
 
+static void do_keep(struct session *s, const char *arg, struct buf *out)
+{
+	(void)arg;
+	(void)out;
+	session_keep_kv(s);
+}
+
 static void do_stats(struct session *s, const char *arg, struct buf *out)
 {
 	char *j = session_stats_json(s);
@@ -245,7 +253,7 @@ static const struct {
 } table[] = {{"/help", do_help}, {"/system", do_system}, {"/set", do_set}, {"/read", do_read},
 	{"/retry", do_retry}, {"/continue", do_continue}, {"/undo", do_undo}, {"/edit", do_edit},
 	{"/drop", do_drop}, {"/clear", do_clear}, {"/save", do_save}, {"/new", do_new}, {"/open", do_open},
-	{"/sessions", do_sessions}, {"/fork", do_fork}, {"/delete", do_delete}, {"/stats", do_stats}};
+	{"/sessions", do_sessions}, {"/fork", do_fork}, {"/delete", do_delete}, {"/keep", do_keep}, {"/stats", do_stats}};
 
 enum command_result command_do(struct session *s, const char *line, struct buf *out)
 {

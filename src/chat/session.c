@@ -99,19 +99,33 @@ int session_open(struct session **out, struct chat *chat, const struct session_o
 	return 0;
 }
 
+static void stop_thread(struct session *s)
+{
+	struct queue_item *c;
+	if (!s->started)
+		return;
+	s->started = false;
+	while ((c = queue_pop(&s->commands)))
+		free(c);
+	atomic_store(&s->stopping, true);
+	chat_cancel(s->chat);
+	queue_close(&s->commands);
+	pthread_join(s->thread, NULL);
+}
+
+char *session_end(struct session *s)
+{
+	if (!s || !s->started)
+		return NULL;
+	stop_thread(s);
+	return session_kv_leave(s);
+}
+
 void session_close(struct session *s)
 {
 	if (!s)
 		return;
-	if (s->started) {
-		struct queue_item *c;
-		while ((c = queue_pop(&s->commands)))
-			free(c);
-		atomic_store(&s->stopping, true);
-		chat_cancel(s->chat);
-		queue_close(&s->commands);
-		pthread_join(s->thread, NULL);
-	}
+	stop_thread(s);
 	if (s->events.fd >= 0)
 		for (struct session_event *ev; (ev = session_next(s));)
 			free(ev);

@@ -150,7 +150,8 @@ int session_rename(struct session *s, const char *name, struct err *e)
 	pthread_mutex_lock(&s->lock);
 	free(s->name);
 	s->name = copy;
-	s->on_disk = false;
+	s->on_disk = s->kv_wanted = false;
+	s->kv_kept = 0;
 	pthread_mutex_unlock(&s->lock);
 	session_emit_text(s, SESSION_NAMED, name);
 	return 0;
@@ -171,7 +172,7 @@ int session_load_file(struct session *s, const char *name, struct err *e)
 		buf_clear(&b);
 	}
 	conversation_clear(c);
-	s->on_disk = true;
+	s->on_disk = s->kv_wanted = true;
 	*c = f.messages;
 	f.messages = (struct conversation){0};
 	pthread_mutex_lock(&s->lock);
@@ -230,8 +231,11 @@ static int answer(struct session *s, bool go_on, struct err *e)
 	if (!atomic_exchange(&s->stopping, false))
 		chat_uncancel(s->chat);
 	take_settings(s);
+	session_kv_restore(s);
 	session_emit(s, SESSION_PROMPT, index, go_on, "", 0);
 	int rc = go_on ? chat_continue(s->chat, &sink, &r, e) : chat_answer(s->chat, &sink, &r, e);
+	if (rc == 0)
+		session_kv_measure(s, &r);
 	if (rc == 0 || r.finish == FINISH_ERROR)
 		ended(s, &r, index);
 	if (rc < 0)
@@ -352,8 +356,18 @@ static void forget(struct session *s)
 	conversation_cut(c, keep);
 }
 
+/* The present session is left for another one. */
+static void leave(struct session *s)
+{
+	char *note = session_kv_leave(s);
+	if (note)
+		session_emit_text(s, SESSION_NOTE, note);
+	free(note);
+}
+
 static int fresh(struct session *s, const char *name, struct err *e)
 {
+	leave(s);
 	if (session_rename(s, name, e) < 0)
 		return -1;
 	forget(s);
@@ -363,6 +377,7 @@ static int fresh(struct session *s, const char *name, struct err *e)
 
 static int load(struct session *s, const char *name, struct err *e)
 {
+	leave(s);
 	if (session_load_file(s, name, e) < 0)
 		return -1;
 	changed(s);
@@ -438,7 +453,7 @@ void session_do(struct session *s, const struct command *c)
 		rc = delete_session(s, c->text, &e);
 		break;
 	case CMD_KEEP_KV:
-		rc = err_set(&e, ERR_UNSUPPORTED, "the KV cache can't be kept yet");
+		rc = session_kv_keep(s, &e);
 		break;
 	}
 	if (rc < 0)

@@ -36,6 +36,10 @@ struct session {
 	atomic_uint_fast64_t tokens, tokens_before, prefill_done, prefill_total; /* before: this answer */
 	struct buf attached;	/* the UI's thread: files in front of the next message */
 	bool save_failed;	/* the engine thread's: told once */
+	bool kv_wanted;		/* likewise: a kept KV cache may be there to read */
+	size_t kv_kept;		/* tokens of the KV cache on disk; 0: none that is known */
+	size_t prefill_rows;	/* of the longest prompt measured, and seconds a row; of a decode pass */
+	double prefill_row_s, pass_s;
 	bool on_disk;		/* likewise: this name has a file */
 	pthread_mutex_t lock;	/* guards all below */
 	struct settings settings;
@@ -53,6 +57,10 @@ void session_emit_text(struct session *s, enum session_event_kind kind, const ch
 /* The engine thread's: do one command, tell what came of it, save. */
 void session_do(struct session *s, const struct command *c);
 void session_publish(struct session *s); /* messages for the other threads, and the file */
+void session_kv_measure(struct session *s, const struct chat_result *r);
+int session_kv_keep(struct session *s, struct err *e);
+char *session_kv_leave(struct session *s); /* a sentence about what was kept, or NULL */
+void session_kv_restore(struct session *s);
 int session_load_file(struct session *s, const char *name, struct err *e);
 int session_rename(struct session *s, const char *name, struct err *e); /* NULL: a name from the time */
 

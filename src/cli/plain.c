@@ -178,6 +178,10 @@ int cmd_plain(const struct options *o, struct backend *b)
 			status = report(&e);
 	}
 	interrupt_watch(NULL);
+	char *note = session_end(p.s);
+	if (note)
+		fprintf(stderr, "airlchat: %s\n", note);
+	free(note);
 	session_close(p.s);
 	chat_close(c);
 	buf_clear(&p.in);

@@ -20,6 +20,10 @@ int cmd_screen(const struct options *o, struct backend *b)
 		status = t.exit_status;
 	if (s && o->save && session_save(s, o->save, &e) < 0)
 		status = report(&e);
+	char *note = session_end(s);
+	if (note)
+		fprintf(stderr, "airlchat: %s\n", note);
+	free(note);
 	session_close(s);
 	chat_close(c);
 	return status;

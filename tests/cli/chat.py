@@ -1,5 +1,5 @@
 """Plain mode, its commands, sessions and the config file, with the real model."""
-import json, os, signal, stat, subprocess, sys, tempfile, time
+import json, os, shutil, signal, stat, subprocess, sys, tempfile, time
 
 sys.path.insert(0, os.path.dirname(__file__))
 from tap import AIRLCHAT, MODEL, done, ok, skip  # noqa: E402
@@ -58,6 +58,37 @@ def sessions(home):
     chat(home, ["Hi"], "--save", file, "--no-keep")
     with open(file) as f:
         ok("<h2>user</h2>" in f.read(), "--save writes HTML by the name")
+
+
+def kv(home):
+    out, err, _ = chat(home, ["Tell me about the sea.", "/keep"])
+    ok("KV cache of" in err and "MiB" in err, "/keep tells the size", err)
+    file = [x for x in saved(home) if x.endswith(".kv")][0]
+    path = os.path.join(home, "airlchat", "sessions", file)
+    ok(stat.S_IMODE(os.stat(path).st_mode) == 0o600, "the cache is the owner's alone")
+    shutil.copytree(os.path.join(home, "airlchat"), os.path.join(home, "2", "airlchat"))
+    os.unlink(os.path.join(home, "2", "airlchat", "sessions", file))
+    fresh, _, _ = chat(os.path.join(home, "2"), ["And the sky?"], "--continue")
+    again, err, _ = chat(home, ["And the sky?"], "--continue")
+    n = out[0]["stats"]["prompt_tokens"] + len(out[0]["ids"]) - 1
+    ok("was read back" in err and again[0]["stats"]["cached_tokens"] >= n - 1, "--continue computes only what is new",
+       (n, again[0]["stats"]))
+    ok(again[0]["ids"] == fresh[0]["ids"], "and answers the same", (again, fresh))
+    name = file[:-3]
+    for what, change in (("wrong length", lambda b: b[:-1]), ("checksum", lambda b: b[:5000] + bytes([b[5000] ^ 1]) + b[5001:]),
+                         ("no KV cache", lambda b: b"x" * len(b))):
+        with open(path, "rb") as f:
+            good = f.read()
+        with open(path, "wb") as f:
+            f.write(change(good))
+        out, err, rc = chat(home, ["Hi"], "--resume", name)
+        ok(rc == 0 and what in err and out[0]["stats"]["cached_tokens"] == 0, f"a bad cache is not used: {what}", err)
+        with open(path, "wb") as f:
+            f.write(good)
+    out, err, _ = chat(home, ["Hi"], "--resume", name, "--kv-type", "f32")
+    ok("another --kv-type" in err, "nor one of another type", err)
+    chat(home, [f"/delete {name}"])
+    ok(file not in saved(home), "the cache is deleted with the session")
 
 
 def attach(home):
@@ -129,7 +160,7 @@ def main():
     if not MODEL or not os.path.isfile(MODEL):
         skip("chat in plain mode", "AIRLCHAT_MODEL names no file")
         done()
-    for part in (commands, attach, overflow, config):
+    for part in (commands, kv, attach, overflow, config):
         with tempfile.TemporaryDirectory() as home:
             part(home)
             if part is commands:
