@@ -113,10 +113,16 @@ static const struct gguf_pre table[] = {
 	{"sarvam-moe", {LINES}, GGUF_RAW},
 };
 
+const struct gguf_pre *gguf_pre_at(size_t i)
+{
+	return i < sizeof(table) / sizeof(*table) ? &table[i] : NULL;
+}
+
 const struct gguf_pre *gguf_pre_find(const char *name, size_t len)
 {
-	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
-		if (strlen(table[i].name) == len && !memcmp(table[i].name, name, len))
-			return &table[i];
+	const struct gguf_pre *p;
+	for (size_t i = 0; (p = gguf_pre_at(i)) != NULL; i++)
+		if (strlen(p->name) == len && !memcmp(p->name, name, len))
+			return p;
 	return NULL;
 }

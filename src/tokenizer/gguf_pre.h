@@ -42,5 +42,6 @@ enum gguf_pre_flags {
 
 /* NULL if the name is unknown. */
 const struct gguf_pre *gguf_pre_find(const char *name, size_t len);
+const struct gguf_pre *gguf_pre_at(size_t i); /* NULL behind the last */
 
 #endif

@@ -72,7 +72,7 @@ static int load_text(struct tokenizer *t, enum format format, const char *dir, c
 		format = FORMAT_TIKTOKEN;
 	switch (format) {
 	case FORMAT_JSON:
-		return load_json(t, text->p, text->len, e) < 0 ? -1 : tokconf_roles(t, config, e);
+		return load_json(t, text->p, text->len, e) < 0 ? -1 : tokconf_all_roles(t, config, dir, e);
 	case FORMAT_MODEL:
 		return load_spm(t, config, dir, text->p, text->len, e);
 	case FORMAT_TEKKEN:

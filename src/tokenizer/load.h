@@ -33,6 +33,8 @@ bool tokconf_flag(const cJSON *config, const char *name, bool otherwise);
 const char *tokconf_text(const cJSON *config, const char *name); /* NULL if absent */
 /* Texts of the roles; those that are set already stay where the config has none. */
 int tokconf_roles(struct tokenizer *t, const cJSON *config, struct err *e);
+/* The same, those of special_tokens_map.json first. */
+int tokconf_all_roles(struct tokenizer *t, const cJSON *config, const char *dir, struct err *e);
 /* Added tokens of the config, else of added_tokens.json in dir. They have their ids. */
 int tokconf_added(struct tokenizer *t, const cJSON *config, const char *dir, struct err *e);
 /* Tokens with a role are special; the roles are set. After tokconf_added. */

@@ -110,6 +110,16 @@ int tokconf_added(struct tokenizer *t, const cJSON *config, const char *dir, str
 	return rc;
 }
 
+int tokconf_all_roles(struct tokenizer *t, const cJSON *config, const char *dir, struct err *e)
+{
+	cJSON *map = NULL;
+	int rc = read_json(dir, "special_tokens_map.json", &map, e);
+	if (rc == 0)
+		rc = tokconf_roles(t, map, e);
+	cJSON_Delete(map);
+	return rc < 0 ? -1 : tokconf_roles(t, config, e);
+}
+
 static int add_special(struct tokenizer *t, const char *content, struct err *e)
 {
 	uint32_t id = content && *content ? vocab_find(&t->vocab, content, strlen(content)) : NO_ID;

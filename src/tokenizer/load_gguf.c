@@ -116,9 +116,9 @@ static int read_roles(struct tokenizer *t, const struct gguf *g, bool bos, bool 
 	return postprocessor_around(&t->post, bos ? id[0] : NO_ID, sep ? id[4] : eos ? id[1] : NO_ID, e);
 }
 
-static int load_bpe(struct tokenizer *t, const struct gguf *g, struct err *e)
+/* name: of the pre-tokenizer where the file has none. */
+static int load_bpe(struct tokenizer *t, const struct gguf *g, struct gguf_str name, struct err *e)
 {
-	struct gguf_str name = {"default", 7};
 	gguf_string(g, "tokenizer.ggml.pre", &name);
 	const struct gguf_pre *pre = gguf_pre_find(name.p, name.len);
 	if (!pre)
@@ -160,8 +160,10 @@ int load_gguf(struct tokenizer *t, const struct gguf *g, struct err *e)
 	struct gguf_str model;
 	if (!gguf_string(g, "tokenizer.ggml.model", &model))
 		return err_set(e, ERR_FORMAT, "%s holds no tokenizer (tokenizer.ggml.model)", t->path);
-	if (is(&model, "gpt2") || is(&model, "gemma4"))
-		return load_bpe(t, g, e);
+	if (is(&model, "gpt2"))
+		return load_bpe(t, g, (struct gguf_str){"default", 7}, e);
+	if (is(&model, "gemma4"))
+		return load_bpe(t, g, model, e);
 	if (is(&model, "llama") || is(&model, "t5"))
 		return load_pieces(t, g, is(&model, "t5"), e);
 	return err_set(e, ERR_UNSUPPORTED, "%s: the tokenizer model \"%.*s\" is not supported", t->path,
