@@ -7,7 +7,8 @@
 
 #include "base/buf.h"
 
-/* Append the bytes of s[0..len); padding may be missing. False if a character is none of base64's. */
+/* Append the bytes of s[0..len); padding may be missing. False if a character is none of base64's.
+ */
 bool base64_decode(const char *s, size_t len, struct buf *out);
 
 #endif

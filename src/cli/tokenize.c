@@ -1,6 +1,6 @@
 /* airlchat tokenize: {"text", "add_special_tokens"} -> {"ids"}; {"ids", "skip_special_tokens"} ->
- * {"text"}; {"messages", ...} as for render -> {"ids"}. "text" is template text: special tokens in it
- * are tokens. What messages say is a user's: there they are not. */
+ * {"text"}; {"messages", ...} as for render -> {"ids"}. "text" is template text: special tokens in
+ * it are tokens. What messages say is a user's: there they are not. */
 #include <stdlib.h>
 
 #include "base/json.h"
@@ -47,7 +47,8 @@ static int read_request(struct request *q, const char *text, size_t len, struct 
 	int rc = json_end(&r);
 	json_reader_clear(&r);
 	if (rc == 0 && q->has_text + q->has_ids + q->has_messages != 1)
-		rc = err_set(e, ERR_USAGE, "a line needs one of \"text\", \"ids\" and \"messages\"");
+		rc = err_set(
+			e, ERR_USAGE, "a line needs one of \"text\", \"ids\" and \"messages\"");
 	return rc;
 }
 
@@ -59,14 +60,16 @@ struct state {
 };
 
 /* As in a chat: what the template writes may be tokens, and nothing is added around it. */
-static int encode_messages(struct state *s, const char *line, size_t len, struct ids *ids, struct err *e)
+static int encode_messages(
+	struct state *s, const char *line, size_t len, struct ids *ids, struct err *e)
 {
 	struct renderer *r = &s->renderer;
 	struct text text = {0};
 	struct tok_span *spans = NULL;
 	size_t n = 0;
 	r->tokenizer = s->tokenizer;
-	if (!r->template && chat_load_template(&r->template, s->checkpoint, s->o->template_file, e) < 0)
+	if (!r->template &&
+		chat_load_template(&r->template, s->checkpoint, s->o->template_file, e) < 0)
 		return -1;
 	if (!r->template)
 		return err_set(e, ERR_FORMAT, "%s has no chat template", s->o->model);
@@ -95,7 +98,8 @@ static int one_line(void *arg, const char *text, size_t len, struct buf *out, st
 	struct buf decoded = BUF_INIT;
 	int rc = read_request(&q, text, len, e);
 	if (rc == 0 && q.has_ids) {
-		rc = tokenizer_decode(s->tokenizer, q.ids.p, q.ids.len, q.skip_special, &decoded, e);
+		rc = tokenizer_decode(
+			s->tokenizer, q.ids.p, q.ids.len, q.skip_special, &decoded, e);
 		buf_puts(out, "{\"text\": ");
 		json_write_str(out, buf_str(&decoded), decoded.len);
 		buf_addc(out, '}');

@@ -66,7 +66,8 @@ int added_unique(struct added_list *l, struct err *e)
 	for (size_t i = 0; i < l->n; i++)
 		order[i] = (uint32_t)i;
 	qsort_r(order, l->n, sizeof(*order), by_pattern, l);
-	for (size_t i = l->n; i-- > 1;) { /* from the end, so that what is compared is still whole */
+	for (size_t i = l->n;
+		i-- > 1;) { /* from the end, so that what is compared is still whole */
 		const struct added *a = &l->p[order[i - 1]];
 		struct added *b = &l->p[order[i]];
 		if (a->len == b->len && !memcmp(a->content, b->content, a->len))
@@ -190,8 +191,8 @@ static size_t space_after(const char *text, size_t len, size_t pos, struct added
 	return pos;
 }
 
-bool added_next(const struct added_list *l, const struct added_set *set, const char *text, size_t len,
-	const char *user, struct added_walk *w, struct added_hit *out)
+bool added_next(const struct added_list *l, const struct added_set *set, const char *text,
+	size_t len, const char *user, struct added_walk *w, struct added_hit *out)
 {
 	if (w->has_next) {
 		w->has_next = false;
@@ -210,7 +211,8 @@ bool added_next(const struct added_list *l, const struct added_set *set, const c
 			continue;
 		}
 		pattern(a, &n);
-		w->pos += n; /* also when the match is refused: what it covers is not looked at again */
+		w->pos += n; /* also when the match is refused: what it covers is not looked at
+				again */
 		if (a->single_word && word_beside(text, len, start, w->pos))
 			continue;
 		struct added_hit hit = {start, w->pos, a};

@@ -48,7 +48,7 @@ struct added_walk {
 	bool has_next;
 };
 
-bool added_next(const struct added_list *l, const struct added_set *set, const char *text, size_t len,
-	const char *user, struct added_walk *w, struct added_hit *out);
+bool added_next(const struct added_list *l, const struct added_set *set, const char *text,
+	size_t len, const char *user, struct added_walk *w, struct added_hit *out);
 
 #endif

@@ -1,6 +1,6 @@
-/* Byte-pair encoding of one piece: merge the pair of lowest rank, leftmost first, until none is left.
- * Short pieces by looking for the lowest rank again and again; long ones with a heap over a linked
- * list, n log n for any text. */
+/* Byte-pair encoding of one piece: merge the pair of lowest rank, leftmost first, until none is
+ * left. Short pieces by looking for the lowest rank again and again; long ones with a heap over a
+ * linked list, n log n for any text. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +13,7 @@
 struct symbol {
 	uint32_t id;
 	int32_t prev, next;  /* -1: none */
-	uint32_t start, len; /* in the piece; len 0: stands for no text of its own (unknown, a byte) */
+	uint32_t start, len; /* in the piece; len 0: an unknown or a byte, no text of its own */
 };
 
 struct heap_entry { /* a possible merge; stale when the symbols have changed since */
@@ -71,11 +71,11 @@ int bpe_merges_add(struct bpe *b, const struct vocab *v, const char *l, size_t n
 	uint32_t ids[3] = {NO_ID, NO_ID, NO_ID};
 	vocab_find_models(v, texts, lengths, ids, fits ? 3 : 2);
 	if (ids[0] == NO_ID || ids[1] == NO_ID)
-		return err_set(e, ERR_FORMAT, "%s: merge %u is of a token that is not in the vocabulary",
-			v->path, rank);
+		return err_set(e, ERR_FORMAT,
+			"%s: merge %u is of a token that is not in the vocabulary", v->path, rank);
 	if (ids[2] == NO_ID)
-		return err_set(e, ERR_FORMAT, "%s: merge %u makes a token that is not in the vocabulary",
-			v->path, rank);
+		return err_set(e, ERR_FORMAT,
+			"%s: merge %u makes a token that is not in the vocabulary", v->path, rank);
 	uint64_t pair = (uint64_t)ids[0] << 32 | ids[1];
 	size_t i = slot_of(b, pair);
 	if (b->merges[i].pair == UINT64_MAX && ++b->n_merges >= b->merges_size)
@@ -125,8 +125,8 @@ static size_t next_mark(const char *p, size_t len)
 	return len;
 }
 
-/* A vocabulary of SentencePiece has marks only at the beginning of its entries. Then no merge, which
- * makes an entry, reaches over one; and the mark being an entry, no unknown does. */
+/* A vocabulary of SentencePiece has marks only at the beginning of its entries. Then no merge,
+ * which makes an entry, reaches over one; and the mark being an entry, no unknown does. */
 void bpe_finish(struct model *m, const struct vocab *v)
 {
 	struct bpe *b = &m->bpe;
@@ -147,7 +147,8 @@ size_t bpe_cut(const struct bpe *b, const char *p, size_t len)
 
 /* --- the symbols a piece begins as --- */
 
-static uint32_t find_char(const struct word *w, size_t at, size_t n, uint32_t cp, bool first, bool last)
+static uint32_t find_char(
+	const struct word *w, size_t at, size_t n, uint32_t cp, bool first, bool last)
 {
 	const struct bpe *b = &w->m->bpe;
 	const char *prefix = first ? NULL : b->prefix, *suffix = last ? b->suffix : NULL;
@@ -332,8 +333,10 @@ int bpe_encode(const struct model *m, const struct vocab *v, const char *p, size
 	}
 	size_t room = len + 1;
 	if (m->bpe.prefix || m->bpe.suffix) /* their bytes may be counted with each character's */
-		room += len * (m->bpe.prefix ? strlen(m->bpe.prefix) : 0) + (m->bpe.suffix ? strlen(m->bpe.suffix) : 0);
-	if (room >= INT32_MAX || mem_grow(&work->symbols, &work->cap_symbols, room, sizeof(*work->symbols)) < 0)
+		room += len * (m->bpe.prefix ? strlen(m->bpe.prefix) : 0) +
+			(m->bpe.suffix ? strlen(m->bpe.suffix) : 0);
+	if (room >= INT32_MAX ||
+		mem_grow(&work->symbols, &work->cap_symbols, room, sizeof(*work->symbols)) < 0)
 		return err_nomem(e);
 	struct word w = {m, v, p, work, work->symbols, 0, user};
 	if (begin(&w, len, e) < 0)

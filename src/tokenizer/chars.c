@@ -38,8 +38,8 @@ bool char_is_numeric(uint32_t cp)
 bool char_is_punct(uint32_t cp)
 {
 	if (cp < 0x80)
-		return (cp >= '!' && cp <= '/') || (cp >= ':' && cp <= '@') || (cp >= '[' && cp <= '`') ||
-		       (cp >= '{' && cp <= '~');
+		return (cp >= '!' && cp <= '/') || (cp >= ':' && cp <= '@') ||
+		       (cp >= '[' && cp <= '`') || (cp >= '{' && cp <= '~');
 	utf8proc_category_t c = category(cp);
 	return c >= UTF8PROC_CATEGORY_PC && c <= UTF8PROC_CATEGORY_PO;
 }

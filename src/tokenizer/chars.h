@@ -45,13 +45,13 @@ static inline size_t char_before(const char *p, size_t start, size_t end)
 }
 
 bool char_is_space(uint32_t cp);   /* White_Space: 25 code points */
-bool char_is_word(uint32_t cp);	   /* \w: Alphabetic, marks, decimal digits, connectors, joiners */
+bool char_is_word(uint32_t cp);    /* \w: Alphabetic, marks, decimal digits, connectors, joiners */
 bool char_is_numeric(uint32_t cp); /* Nd, Nl, No */
 bool char_is_punct(uint32_t cp);   /* ASCII punctuation and P* */
-bool char_is_mark(uint32_t cp);	   /* M* */
+bool char_is_mark(uint32_t cp);    /* M* */
 bool char_is_nonspacing(uint32_t cp); /* Mn */
-bool char_is_control(uint32_t cp); /* Cc, Cf, Co */
-bool char_is_cjk(uint32_t cp);	   /* the ideographs that BERT sets apart */
+bool char_is_control(uint32_t cp);    /* Cc, Cf, Co */
+bool char_is_cjk(uint32_t cp);        /* the ideographs that BERT sets apart */
 
 /* Lower case of one character: 1 or 2 code points. */
 int char_lower(uint32_t cp, uint32_t out[2]);

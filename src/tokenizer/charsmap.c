@@ -12,7 +12,8 @@ int normalizer_add_charsmap(struct normalizer *n, const uint8_t *blob, size_t le
 {
 	uint32_t bytes = 0;
 	if (len >= 4)
-		bytes = blob[0] | (uint32_t)blob[1] << 8 | (uint32_t)blob[2] << 16 | (uint32_t)blob[3] << 24;
+		bytes = blob[0] | (uint32_t)blob[1] << 8 | (uint32_t)blob[2] << 16 |
+			(uint32_t)blob[3] << 24;
 	if (len < 8 || bytes % 4 || bytes == 0 || bytes > len - 4)
 		return err_set(e, ERR_FORMAT, "the precompiled map of characters is cut or broken");
 	struct norm_step *s = normalizer_add(n, NORM_CHARSMAP, e);
@@ -27,7 +28,8 @@ int normalizer_add_charsmap(struct normalizer *n, const uint8_t *blob, size_t le
 		return err_nomem(e);
 	for (size_t i = 0; i < m->n_units; i++) {
 		const uint8_t *p = blob + 4 + 4 * i;
-		m->units[i] = p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+		m->units[i] =
+			p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 	}
 	memcpy(m->texts, blob + 4 + bytes, m->texts_len);
 	m->texts[m->texts_len] = '\0';
@@ -72,7 +74,8 @@ static size_t grapheme(const char *s, size_t i, size_t len)
 		size_t n = char_at(s + end, &b);
 		if (a < 0x80 && b < 0x80 && !(a == '\r' && b == '\n'))
 			break;
-		if (utf8proc_grapheme_break_stateful((utf8proc_int32_t)a, (utf8proc_int32_t)b, &state))
+		if (utf8proc_grapheme_break_stateful(
+			    (utf8proc_int32_t)a, (utf8proc_int32_t)b, &state))
 			break;
 		end += n;
 		a = b;

@@ -28,8 +28,8 @@ int pipeline_decode(const struct tokenizer *t, const uint32_t *ids, size_t n, bo
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		size_t len;
 		if (ids[i] >= t->vocab.n) {
-			rc = err_set(e, ERR_FORMAT, "token id %u is outside the vocabulary of %zu", ids[i],
-				t->vocab.n);
+			rc = err_set(e, ERR_FORMAT, "token id %u is outside the vocabulary of %zu",
+				ids[i], t->vocab.n);
 			break;
 		}
 		const char *p = token_text(t, ids[i], &len);
@@ -71,7 +71,8 @@ static bool ends_in_byte(const struct tok_stream *s)
 		joins |= t->decoder.steps[i].kind == DEC_BYTE_FALLBACK;
 	for (size_t i = s->ids.len; joins && i-- > 0;) {
 		size_t len;
-		const char *p = s->ids.p[i] < t->vocab.n ? vocab_get(&t->vocab, s->ids.p[i], &len) : NULL;
+		const char *p =
+			s->ids.p[i] < t->vocab.n ? vocab_get(&t->vocab, s->ids.p[i], &len) : NULL;
 		if (!p || (s->skip_special && (t->vocab.flags[s->ids.p[i]] & VOCAB_SKIP)))
 			continue;
 		return len == 6 && !memcmp(p, "<0x", 3) && p[5] == '>';

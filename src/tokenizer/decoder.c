@@ -30,8 +30,8 @@ struct dec_step *decoder_add(struct decoder *d, enum dec_kind kind, struct err *
 	return s;
 }
 
-struct dec_step *decoder_add_text(struct decoder *d, enum dec_kind kind, const char *text, size_t len,
-	struct err *e)
+struct dec_step *decoder_add_text(
+	struct decoder *d, enum dec_kind kind, const char *text, size_t len, struct err *e)
 {
 	struct dec_step *s = decoder_add(d, kind, e);
 	if (!s)
@@ -111,8 +111,10 @@ static int byte_level(const struct tokens *in, struct tokens *out, struct err *e
 
 static int hex(char c)
 {
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10
-		: c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+	return c >= '0' && c <= '9'   ? c - '0'
+	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
+	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
+				      : -1;
 }
 
 /* A run of bytes: one token if it is valid, else as many replacement characters as bytes. */
@@ -155,7 +157,8 @@ static int byte_fallback(const struct tokens *in, struct tokens *out, struct err
 	return rc;
 }
 
-static void metaspace(const struct dec_step *s, const char *p, size_t len, bool first, struct buf *out)
+static void metaspace(
+	const struct dec_step *s, const char *p, size_t len, bool first, struct buf *out)
 {
 	for (size_t i = 0, n; i < len; i += n) {
 		uint32_t cp;

@@ -8,18 +8,27 @@
 
 #define DEC_STEPS 32
 
-enum dec_kind { DEC_BYTE_LEVEL, DEC_METASPACE, DEC_BYTE_FALLBACK, DEC_FUSE, DEC_STRIP, DEC_REPLACE, DEC_BPE,
-	DEC_WORDPIECE, DEC_CTC };
+enum dec_kind {
+	DEC_BYTE_LEVEL,
+	DEC_METASPACE,
+	DEC_BYTE_FALLBACK,
+	DEC_FUSE,
+	DEC_STRIP,
+	DEC_REPLACE,
+	DEC_BPE,
+	DEC_WORDPIECE,
+	DEC_CTC
+};
 
 struct dec_step {
 	enum dec_kind kind;
 	struct regex *re; /* REPLACE */
-	char *text;	  /* REPLACE: with; BPE: suffix; WORDPIECE: prefix; CTC: padding */
+	char *text;       /* REPLACE: with; BPE: suffix; WORDPIECE: prefix; CTC: padding */
 	size_t len;
-	char *delimiter;  /* CTC */
-	uint32_t ch;	  /* METASPACE, STRIP */
+	char *delimiter;    /* CTC */
+	uint32_t ch;        /* METASPACE, STRIP */
 	size_t start, stop; /* STRIP */
-	bool flag;	  /* METASPACE: drops leading ones; WORDPIECE, CTC: cleans up */
+	bool flag;          /* METASPACE: drops leading ones; WORDPIECE, CTC: cleans up */
 };
 
 struct decoder {
@@ -36,8 +45,8 @@ struct tokens { /* a list of strings */
 
 void decoder_clear(struct decoder *d);
 struct dec_step *decoder_add(struct decoder *d, enum dec_kind kind, struct err *e);
-struct dec_step *decoder_add_text(struct decoder *d, enum dec_kind kind, const char *text, size_t len,
-	struct err *e);
+struct dec_step *decoder_add_text(
+	struct decoder *d, enum dec_kind kind, const char *text, size_t len, struct err *e);
 /* Replace one text by another. */
 int decoder_add_replace(struct decoder *d, const char *from, const char *to, struct err *e);
 

@@ -8,8 +8,8 @@
 #include "tokenizer/pipeline.h"
 
 #define CACHE_SLOTS 2048
-#define CACHE_WORD 48	    /* bytes of the longest word that is remembered */
-#define CACHE_FROM 1024	    /* bytes of text from which on it pays */
+#define CACHE_WORD 48   /* bytes of the longest word that is remembered */
+#define CACHE_FROM 1024 /* bytes of text from which on it pays */
 
 /* Words come again and again: where the same bytes stood before in this text, and which of the ids
  * given out they became. */
@@ -23,8 +23,8 @@ struct word_cache {
 
 struct encoder {
 	const struct tokenizer *t;
-	struct buf text;  /* the spans as one text, valid UTF-8 */
-	struct buf user;  /* for each byte of it, whether a user wrote it; empty if none did */
+	struct buf text; /* the spans as one text, valid UTF-8 */
+	struct buf user; /* for each byte of it, whether a user wrote it; empty if none did */
 	bool any_user;
 	struct ntext now, tmp, part;
 	struct pieces pieces, spare;
@@ -176,7 +176,8 @@ static int encode_all(struct encoder *c)
 	struct added_hit hit;
 	while (added_next(&t->added, &t->added.raw, buf_str(&c->text), c->text.len,
 		c->any_user ? c->user.p : NULL, &walk, &hit)) {
-		int rc = hit.token ? ids_add(c->out, hit.token->id, c->e) : encode_text(c, hit.start, hit.end);
+		int rc = hit.token ? ids_add(c->out, hit.token->id, c->e)
+				   : encode_text(c, hit.start, hit.end);
 		if (rc < 0)
 			return -1;
 	}

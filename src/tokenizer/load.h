@@ -13,13 +13,13 @@
  * merges.txt. Sets t->path. */
 int load_folder(struct tokenizer *t, const char *dir, struct err *e);
 
-/* One loader per format; text[0..len) is the file. config: tokenizer_config.json, or NULL. load_json
- * loses the text as it goes. */
+/* One loader per format; text[0..len) is the file. config: tokenizer_config.json, or NULL.
+ * load_json loses the text as it goes. */
 int load_json(struct tokenizer *t, char *text, size_t len, struct err *e);
-int load_spm(struct tokenizer *t, const cJSON *config, const char *dir, const char *text, size_t len,
-	struct err *e);
-int load_tiktoken(struct tokenizer *t, const cJSON *config, const char *dir, const char *text, size_t len,
-	struct err *e);
+int load_spm(struct tokenizer *t, const cJSON *config, const char *dir, const char *text,
+	size_t len, struct err *e);
+int load_tiktoken(struct tokenizer *t, const cJSON *config, const char *dir, const char *text,
+	size_t len, struct err *e);
 int load_tekken(struct tokenizer *t, const char *text, size_t len, struct err *e);
 int load_vocab_merges(struct tokenizer *t, const cJSON *config, const char *dir, const char *text,
 	size_t len, struct err *e);

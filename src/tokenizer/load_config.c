@@ -67,14 +67,17 @@ int tokconf_roles(struct tokenizer *t, const cJSON *config, struct err *e)
 	return 0;
 }
 
-static int add(struct tokenizer *t, double id, const char *content, const cJSON *flags, bool special,
-	struct err *e)
+static int add(struct tokenizer *t, double id, const char *content, const cJSON *flags,
+	bool special, struct err *e)
 {
 	if (!content || !*content || !(id >= 0 && id < VOCAB_ID_LIMIT))
 		return 0;
-	const struct added a = {.id = (uint32_t)id, .content = (char *)(uintptr_t)content,
-		.len = strlen(content), .special = tokconf_flag(flags, "special", special),
-		.lstrip = tokconf_flag(flags, "lstrip", false), .rstrip = tokconf_flag(flags, "rstrip", false),
+	const struct added a = {.id = (uint32_t)id,
+		.content = (char *)(uintptr_t)content,
+		.len = strlen(content),
+		.special = tokconf_flag(flags, "special", special),
+		.lstrip = tokconf_flag(flags, "lstrip", false),
+		.rstrip = tokconf_flag(flags, "rstrip", false),
 		.single_word = tokconf_flag(flags, "single_word", false),
 		.normalized = tokconf_flag(flags, "normalized", false)};
 	return added_add(&t->added, &a, e);
@@ -102,10 +105,12 @@ int tokconf_added(struct tokenizer *t, const cJSON *config, const char *dir, str
 	int rc = decoder ? 0 : read_json(dir, "added_tokens.json", &file, e);
 	cJSON_ArrayForEach(item, decoder)
 		if (rc == 0)
-			rc = add(t, strtod(item->string, NULL), tokconf_text(decoder, item->string), item, false, e);
+			rc = add(t, strtod(item->string, NULL), tokconf_text(decoder, item->string),
+				item, false, e);
 	cJSON_ArrayForEach(item, file)
 		if (rc == 0 && cJSON_IsNumber(item))
-			rc = add(t, item->valuedouble, item->string, NULL, is_special(config, item->string), e);
+			rc = add(t, item->valuedouble, item->string, NULL,
+				is_special(config, item->string), e);
 	cJSON_Delete(file);
 	return rc;
 }
@@ -129,8 +134,8 @@ static int add_special(struct tokenizer *t, const char *content, struct err *e)
 	return id == NO_ID ? 0 : add(t, id, content, NULL, true, e);
 }
 
-/* Entries of the vocabulary that have a role, in the config or in special_tokens_map.json, are special
- * tokens even where no list of added tokens says so. */
+/* Entries of the vocabulary that have a role, in the config or in special_tokens_map.json, are
+ * special tokens even where no list of added tokens says so. */
 int tokconf_special(struct tokenizer *t, const cJSON *config, const char *dir, struct err *e)
 {
 	const cJSON *item;

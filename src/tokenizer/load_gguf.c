@@ -33,14 +33,19 @@ static int add_pre(struct tokenizer *t, const struct gguf_pre *pre, struct err *
 			return -1;
 	if (!(pre->flags & GGUF_RAW))
 		return pretokenizer_add_byte_level(&t->pre, false, false, e) < 0 ||
-			       !decoder_add(&t->decoder, DEC_BYTE_LEVEL, e) ? -1 : 0;
+				       !decoder_add(&t->decoder, DEC_BYTE_LEVEL, e)
+			       ? -1
+			       : 0;
 	t->model.byte_fallback = t->model.bpe.fuse_unk = true;
-	struct norm_step *s = normalizer_add_text(&t->normalizer, NORM_REPLACE, MARK, strlen(MARK), e);
+	struct norm_step *s =
+		normalizer_add_text(&t->normalizer, NORM_REPLACE, MARK, strlen(MARK), e);
 	if (!s || !(s->re = regex_new(" ", 1, true, e)))
 		return -1;
 	return decoder_add_replace(&t->decoder, MARK, " ", e) < 0 ||
-		       !decoder_add(&t->decoder, DEC_BYTE_FALLBACK, e) ||
-		       !decoder_add(&t->decoder, DEC_FUSE, e) ? -1 : 0;
+			       !decoder_add(&t->decoder, DEC_BYTE_FALLBACK, e) ||
+			       !decoder_add(&t->decoder, DEC_FUSE, e)
+		       ? -1
+		       : 0;
 }
 
 static int read_merges(struct tokenizer *t, const struct gguf *g, struct err *e)
@@ -57,7 +62,8 @@ static int read_merges(struct tokenizer *t, const struct gguf *g, struct err *e)
 		if (!gap)
 			return err_set(e, ERR_FORMAT, "%s: merge %u is no pair", t->path, rank);
 		size_t n = (size_t)(gap - s.p);
-		if (bpe_merges_add(&t->model.bpe, &t->vocab, s.p, n, gap + 1, s.len - n - 1, rank, e) < 0)
+		if (bpe_merges_add(
+			    &t->model.bpe, &t->vocab, s.p, n, gap + 1, s.len - n - 1, rank, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -87,9 +93,10 @@ static int read_tokens(struct tokenizer *t, const struct gguf *g, struct err *e)
 	return 0;
 }
 
-static const char *const role_keys[N_ROLES] = {"tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id",
-	"tokenizer.ggml.unknown_token_id", "tokenizer.ggml.padding_token_id",
-	"tokenizer.ggml.seperator_token_id", "tokenizer.ggml.cls_token_id"};
+static const char *const role_keys[N_ROLES] = {"tokenizer.ggml.bos_token_id",
+	"tokenizer.ggml.eos_token_id", "tokenizer.ggml.unknown_token_id",
+	"tokenizer.ggml.padding_token_id", "tokenizer.ggml.seperator_token_id",
+	"tokenizer.ggml.cls_token_id"};
 
 static uint32_t role_id(const struct tokenizer *t, const struct gguf *g, int role)
 {
@@ -99,8 +106,8 @@ static uint32_t role_id(const struct tokenizer *t, const struct gguf *g, int rol
 }
 
 /* Special ids around the text; the defaults are those of each kind. */
-static int read_roles(struct tokenizer *t, const struct gguf *g, bool bos, bool eos, bool sep,
-	struct err *e)
+static int read_roles(
+	struct tokenizer *t, const struct gguf *g, bool bos, bool eos, bool sep, struct err *e)
 {
 	uint32_t id[N_ROLES];
 	for (int i = 0; i < N_ROLES; i++) {
@@ -113,7 +120,11 @@ static int read_roles(struct tokenizer *t, const struct gguf *g, bool bos, bool 
 	bos = flag(g, "tokenizer.ggml.add_bos_token", bos);
 	eos = flag(g, "tokenizer.ggml.add_eos_token", eos);
 	sep = flag(g, "tokenizer.ggml.add_sep_token", sep);
-	return postprocessor_around(&t->post, bos ? id[0] : NO_ID, sep ? id[4] : eos ? id[1] : NO_ID, e);
+	return postprocessor_around(&t->post, bos ? id[0] : NO_ID,
+		sep   ? id[4]
+		: eos ? id[1]
+		      : NO_ID,
+		e);
 }
 
 /* name: of the pre-tokenizer where the file has none. */
@@ -122,7 +133,8 @@ static int load_bpe(struct tokenizer *t, const struct gguf *g, struct gguf_str n
 	gguf_string(g, "tokenizer.ggml.pre", &name);
 	const struct gguf_pre *pre = gguf_pre_find(name.p, name.len);
 	if (!pre)
-		return err_set(e, ERR_UNSUPPORTED, "%s: the pre-tokenizer \"%.*s\" is not supported", t->path,
+		return err_set(e, ERR_UNSUPPORTED,
+			"%s: the pre-tokenizer \"%.*s\" is not supported", t->path,
 			(int)(name.len < 60 ? name.len : 60), name.p);
 	if (add_pre(t, pre, e) < 0 || read_tokens(t, g, e) < 0)
 		return -1;
@@ -144,10 +156,14 @@ static int load_pieces(struct tokenizer *t, const struct gguf *g, bool unigram, 
 	const struct gguf_kv *map = gguf_find(g, "tokenizer.ggml.precompiled_charsmap");
 	bool prefix = flag(g, "tokenizer.ggml.add_space_prefix", true);
 	bool trim = flag(g, "tokenizer.ggml.remove_extra_whitespaces", unigram);
-	const struct spm_options o = {.unigram = unigram, .prefix_space = prefix,
-		.prefix_everywhere = !unigram, .trim = trim,
-		.charsmap = map ? map->data : NULL, .charsmap_len = map ? map->bytes : 0};
-	if (read_tokens(t, g, e) < 0 || spm_pipeline(t, &o, e) < 0 || pipeline_finish(t, true, e) < 0)
+	const struct spm_options o = {.unigram = unigram,
+		.prefix_space = prefix,
+		.prefix_everywhere = !unigram,
+		.trim = trim,
+		.charsmap = map ? map->data : NULL,
+		.charsmap_len = map ? map->bytes : 0};
+	if (read_tokens(t, g, e) < 0 || spm_pipeline(t, &o, e) < 0 ||
+		pipeline_finish(t, true, e) < 0)
 		return -1;
 	if (!unigram && spm_ranks(t, e) < 0)
 		return -1;
@@ -159,13 +175,14 @@ int load_gguf(struct tokenizer *t, const struct gguf *g, struct err *e)
 {
 	struct gguf_str model;
 	if (!gguf_string(g, "tokenizer.ggml.model", &model))
-		return err_set(e, ERR_FORMAT, "%s holds no tokenizer (tokenizer.ggml.model)", t->path);
+		return err_set(
+			e, ERR_FORMAT, "%s holds no tokenizer (tokenizer.ggml.model)", t->path);
 	if (is(&model, "gpt2"))
 		return load_bpe(t, g, (struct gguf_str){"default", 7}, e);
 	if (is(&model, "gemma4"))
 		return load_bpe(t, g, model, e);
 	if (is(&model, "llama") || is(&model, "t5"))
 		return load_pieces(t, g, is(&model, "t5"), e);
-	return err_set(e, ERR_UNSUPPORTED, "%s: the tokenizer model \"%.*s\" is not supported", t->path,
-		(int)(model.len < 60 ? model.len : 60), model.p);
+	return err_set(e, ERR_UNSUPPORTED, "%s: the tokenizer model \"%.*s\" is not supported",
+		t->path, (int)(model.len < 60 ? model.len : 60), model.p);
 }

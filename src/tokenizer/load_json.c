@@ -1,6 +1,6 @@
 /* tokenizer.json of Hugging Face `tokenizers`: the top level, added tokens and the model, read as a
- * stream (a vocabulary is large); the small parts are in load_json_steps.c. Whatever a file asks for
- * and isn't there is an error that names it. */
+ * stream (a vocabulary is large); the small parts are in load_json_steps.c. Whatever a file asks
+ * for and isn't there is an error that names it. */
 #include "tokenizer/load_json.h"
 
 #include <math.h>
@@ -16,8 +16,8 @@ bool json_unsupported(struct json_loader *l, const char *what, const char *name,
 {
 	if (!l->r.failed) {
 		l->r.failed = true;
-		err_set(l->e, ERR_UNSUPPORTED, "%s: the %s \"%.*s\" is not supported", l->t->path, what,
-			(int)(len < 60 ? len : 60), name);
+		err_set(l->e, ERR_UNSUPPORTED, "%s: the %s \"%.*s\" is not supported", l->t->path,
+			what, (int)(len < 60 ? len : 60), name);
 	}
 	return false;
 }
@@ -69,8 +69,8 @@ static bool set_entry(struct json_loader *l, int64_t id, const struct json_str *
 	return !l->r.failed;
 }
 
-/* The text up to here has been read for the last time: its memory goes while the tables grow, so that
- * loading takes little more than the larger of the two. */
+/* The text up to here has been read for the last time: its memory goes while the tables grow, so
+ * that loading takes little more than the larger of the two. */
 static void give_back(struct json_loader *l, const char *p)
 {
 	if (p - l->read < GIVE_BACK || l->keep)
@@ -131,8 +131,9 @@ static bool read_vocab_scores(struct json_loader *l)
 	struct json_num score;
 	size_t cap = 0, n = 0;
 	for (json_array(r); json_next(r);) {
-		if (!json_array(r) || !json_next(r) || !json_string(r, &s) || !set_entry(l, (int64_t)n, &s) ||
-			!json_next(r) || json_peek(r) != JSON_NUMBER)
+		if (!json_array(r) || !json_next(r) || !json_string(r, &s) ||
+			!set_entry(l, (int64_t)n, &s) || !json_next(r) ||
+			json_peek(r) != JSON_NUMBER)
 			return json_fail(r, "expected [token, score]");
 		const char *digits = r->p;
 		if (!json_number(r, &score) || json_next(r))
@@ -205,7 +206,8 @@ static void read_model_field(struct json_loader *l, const struct json_str *key)
 	} else if (json_str_is(key, "max_input_chars_per_word") && json_number(r, &n)) {
 		m->max_chars = n.is_int && n.i > 0 ? (size_t)n.i : 0;
 		l->has_max = true;
-	} else if (json_str_is(key, "unk_id") && json_peek(r) == JSON_NUMBER && json_number(r, &n)) {
+	} else if (json_str_is(key, "unk_id") && json_peek(r) == JSON_NUMBER &&
+		   json_number(r, &n)) {
 		l->unk_id = n.is_int ? n.i : -2;
 	} else if (!r->failed) {
 		json_skip(r);
@@ -226,7 +228,10 @@ static bool settle_model(struct json_loader *l)
 	struct model *m = &l->t->model;
 	const char *type = l->type;
 	if (!type) /* files of old versions: by what they hold */
-		type = l->has_scores ? "Unigram" : l->merges ? "BPE" : l->has_max ? "WordPiece" : "WordLevel";
+		type = l->has_scores ? "Unigram"
+		       : l->merges   ? "BPE"
+		       : l->has_max  ? "WordPiece"
+				     : "WordLevel";
 	if (!strcmp(type, "BPE"))
 		m->kind = MODEL_BPE;
 	else if (!strcmp(type, "Unigram"))
@@ -245,7 +250,8 @@ static bool settle_model(struct json_loader *l)
 		return true;
 	size_t len;
 	const char *unk = l->unk_id >= 0 && (size_t)l->unk_id < l->n_scores
-		? vocab_get(&l->t->vocab, (uint32_t)l->unk_id, &len) : NULL;
+				  ? vocab_get(&l->t->vocab, (uint32_t)l->unk_id, &len)
+				  : NULL;
 	if (!unk)
 		return json_fail(&l->r, "unk_id is not in the vocabulary");
 	free(m->unk);
@@ -263,12 +269,15 @@ static bool read_model(struct json_loader *l)
 
 /* --- merges, "a b" or ["a", "b"], once the vocabulary is there --- */
 
-static int add_merge(struct json_loader *l, const struct json_str *a, const struct json_str *b, uint32_t rank)
+static int add_merge(
+	struct json_loader *l, const struct json_str *a, const struct json_str *b, uint32_t rank)
 {
-	return bpe_merges_add(&l->t->model.bpe, &l->t->vocab, a->p, a->len, b->p, b->len, rank, l->e);
+	return bpe_merges_add(
+		&l->t->model.bpe, &l->t->vocab, a->p, a->len, b->p, b->len, rank, l->e);
 }
 
-static int read_merge(struct json_loader *l, struct json_reader *r, struct buf *first, uint32_t *rank)
+static int read_merge(
+	struct json_loader *l, struct json_reader *r, struct buf *first, uint32_t *rank)
 {
 	struct json_str s;
 	if (json_peek(r) == JSON_ARRAY) {

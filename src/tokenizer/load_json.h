@@ -10,10 +10,10 @@ struct json_loader {
 	struct tokenizer *t;
 	struct err *e;
 	struct json_reader r;
-	char *type;	      /* of the model */
+	char *type;                      /* of the model */
 	const char *merges, *merges_end; /* their text, read after the vocabulary */
-	const char *read; /* text before it is read and its memory given back */
-	bool keep;	  /* nothing is given back */
+	const char *read;                /* text before it is read and its memory given back */
+	bool keep;                       /* nothing is given back */
 	bool has_vocab, has_scores, has_max;
 	size_t n_scores, n_merges;
 	int64_t unk_id; /* -1: none */

@@ -1,5 +1,5 @@
-/* tokenizer.json: normalizer, pre-tokenizer, post-processor and decoder, each an object {"type": ...}
- * or a Sequence of such. */
+/* tokenizer.json: normalizer, pre-tokenizer, post-processor and decoder, each an object {"type":
+ * ...} or a Sequence of such. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,7 +67,9 @@ static bool is_type(const char *type, const char *name)
 static bool one_char(struct json_loader *l, const cJSON *j, const char *name, uint32_t *cp)
 {
 	const char *s = text(j, name);
-	return s && *s && char_at(s, cp) == strlen(s) ? true : bad(l, "a field that must be one character is not");
+	return s && *s && char_at(s, cp) == strlen(s)
+		       ? true
+		       : bad(l, "a field that must be one character is not");
 }
 
 /* {"String": "..."} or {"Regex": "..."} */
@@ -106,7 +108,8 @@ static bool charsmap(struct json_loader *l, const cJSON *j)
 	bool ok = s && base64_decode(s, strlen(s), &blob);
 	if (!ok)
 		bad(l, "precompiled_charsmap is no base64");
-	else if (blob.len && normalizer_add_charsmap(&l->t->normalizer, (const uint8_t *)blob.p, blob.len, l->e) < 0)
+	else if (blob.len && normalizer_add_charsmap(&l->t->normalizer, (const uint8_t *)blob.p,
+				     blob.len, l->e) < 0)
 		ok = fail(l);
 	buf_clear(&blob);
 	return ok;
@@ -122,7 +125,8 @@ static bool bert(struct json_loader *l, const cJSON *j)
 	if (ok && flag(j, "handle_chinese_chars", true))
 		ok = normalizer_add(n, NORM_CJK_SPACES, l->e) != NULL;
 	if (ok && accents)
-		ok = normalizer_add(n, NORM_NFD, l->e) && normalizer_add(n, NORM_STRIP_NONSPACING, l->e);
+		ok = normalizer_add(n, NORM_NFD, l->e) &&
+		     normalizer_add(n, NORM_STRIP_NONSPACING, l->e);
 	if (ok && lower)
 		ok = normalizer_add(n, NORM_LOWERCASE, l->e) != NULL;
 	return ok ? true : fail(l);
@@ -133,8 +137,8 @@ static bool replace_or_prepend(struct json_loader *l, const cJSON *j, bool prepe
 	const char *s = text(j, prepend ? "prepend" : "content");
 	if (!s)
 		return bad(l, "a normalizer without its text");
-	struct norm_step *step = normalizer_add_text(&l->t->normalizer, prepend ? NORM_PREPEND : NORM_REPLACE,
-		s, strlen(s), l->e);
+	struct norm_step *step = normalizer_add_text(
+		&l->t->normalizer, prepend ? NORM_PREPEND : NORM_REPLACE, s, strlen(s), l->e);
 	if (!step)
 		return fail(l);
 	if (!prepend)
@@ -148,8 +152,8 @@ bool json_normalizer(struct json_loader *l, const cJSON *j, int depth)
 		const char *type;
 		enum norm_kind kind;
 	} plain[] = {{"NFC", NORM_NFC}, {"NFD", NORM_NFD}, {"NFKC", NORM_NFKC}, {"NFKD", NORM_NFKD},
-		{"Lowercase", NORM_LOWERCASE}, {"StripAccents", NORM_STRIP_ACCENTS}, {"Nmt", NORM_NMT},
-		{"ByteLevel", NORM_BYTE_LEVEL}, {"Strip", NORM_STRIP}};
+		{"Lowercase", NORM_LOWERCASE}, {"StripAccents", NORM_STRIP_ACCENTS},
+		{"Nmt", NORM_NMT}, {"ByteLevel", NORM_BYTE_LEVEL}, {"Strip", NORM_STRIP}};
 	const char *type = text(j, "type");
 	if (!type)
 		return bad(l, "a normalizer without a type");
@@ -178,8 +182,8 @@ bool json_normalizer(struct json_loader *l, const cJSON *j, int depth)
 
 static bool behavior(struct json_loader *l, const cJSON *j, enum split_behavior *b)
 {
-	static const char *const names[] = {"Isolated", "Removed", "MergedWithPrevious", "MergedWithNext",
-		"Contiguous"};
+	static const char *const names[] = {
+		"Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"};
 	const char *s = text(j, "behavior");
 	for (int i = 0; s && i < 5; i++)
 		if (is_type(s, names[i])) {
@@ -189,10 +193,13 @@ static bool behavior(struct json_loader *l, const cJSON *j, enum split_behavior 
 	return s ? json_unsupported(l, "split behavior", s, strlen(s)) : true;
 }
 
-static bool metaspace(struct json_loader *l, const cJSON *j, enum prepend_scheme *scheme, uint32_t *ch)
+static bool metaspace(
+	struct json_loader *l, const cJSON *j, enum prepend_scheme *scheme, uint32_t *ch)
 {
 	const char *s = text(j, "prepend_scheme");
-	*scheme = !s || is_type(s, "always") ? PREPEND_ALWAYS : is_type(s, "first") ? PREPEND_FIRST : PREPEND_NEVER;
+	*scheme = !s || is_type(s, "always") ? PREPEND_ALWAYS
+		  : is_type(s, "first")      ? PREPEND_FIRST
+					     : PREPEND_NEVER;
 	if (s && *scheme == PREPEND_NEVER && !is_type(s, "never"))
 		return json_unsupported(l, "prepend scheme", s, strlen(s));
 	if (!flag(j, "add_prefix_space", true))
@@ -213,7 +220,8 @@ static bool fill_pre(struct json_loader *l, const cJSON *j, struct pre_step *s)
 		s->split = flag(j, "split", true);
 		return metaspace(l, j, &s->prepend, &s->ch);
 	case PRE_DIGITS:
-		s->behavior = flag(j, "individual_digits", false) ? SPLIT_ISOLATED : SPLIT_CONTIGUOUS;
+		s->behavior =
+			flag(j, "individual_digits", false) ? SPLIT_ISOLATED : SPLIT_CONTIGUOUS;
 		return true;
 	case PRE_PUNCTUATION:
 		return behavior(l, j, &s->behavior);
@@ -224,8 +232,10 @@ static bool fill_pre(struct json_loader *l, const cJSON *j, struct pre_step *s)
 		s->behavior = SPLIT_REMOVED;
 		return one_char(l, j, "delimiter", &s->ch);
 	case PRE_FIXED:
-		s->length = cJSON_IsNumber(length) && length->valuedouble >= 1 && length->valuedouble < 1e9
-			? (size_t)length->valuedouble : 5;
+		s->length = cJSON_IsNumber(length) && length->valuedouble >= 1 &&
+					    length->valuedouble < 1e9
+				    ? (size_t)length->valuedouble
+				    : 5;
 		return true;
 	default:
 		return true;
@@ -254,7 +264,9 @@ bool json_pretokenizer(struct json_loader *l, const cJSON *j, int depth)
 		return sequence(l, j, "pretokenizers", depth, json_pretokenizer);
 	if (is_type(type, "ByteLevel"))
 		return pretokenizer_add_byte_level(&l->t->pre, flag(j, "add_prefix_space", true),
-			       flag(j, "use_regex", true), l->e) == 0 ? true : fail(l);
+			       flag(j, "use_regex", true), l->e) == 0
+			       ? true
+			       : fail(l);
 	if (is_type(type, "BertPreTokenizer"))
 		return add_pre(l, j, PRE_WHITESPACE_SPLIT) && add_pre(l, j, PRE_PUNCTUATION);
 	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
@@ -279,7 +291,8 @@ static bool template(struct json_loader *l, const cJSON *j)
 	if (!t)
 		return fail(l);
 	cJSON_ArrayForEach(piece, field(j, "single")) {
-		const cJSON *special = field(piece, "SpecialToken"), *seq = field(piece, "Sequence");
+		const cJSON *special = field(piece, "SpecialToken"),
+			    *seq = field(piece, "Sequence");
 		const char *name = text(special ? special : seq, "id");
 		if (!name || t->len > 1024 || (!special && !is_type(name, "A")))
 			return bad(l, "the post-processor's template for one text is broken");
@@ -287,7 +300,8 @@ static bool template(struct json_loader *l, const cJSON *j)
 			return fail(l);
 		const cJSON *token = special ? field(field(j, "special_tokens"), name) : NULL;
 		if (special && !token)
-			return bad(l, "the post-processor's template names a token it doesn't define");
+			return bad(
+				l, "the post-processor's template names a token it doesn't define");
 		cJSON_ArrayForEach(id, field(token, "ids"))
 			if (!add_id(l, t, id))
 				return false;
@@ -324,8 +338,8 @@ bool json_postprocessor(struct json_loader *l, const cJSON *j, int depth)
 
 /* --- decoders --- */
 
-static bool decoder_text(struct json_loader *l, const cJSON *j, enum dec_kind kind, const char *name,
-	const char *otherwise)
+static bool decoder_text(struct json_loader *l, const cJSON *j, enum dec_kind kind,
+	const char *name, const char *otherwise)
 {
 	const char *s = text(j, name), *delimiter = text(j, "word_delimiter_token");
 	s = s ? s : otherwise;
@@ -343,7 +357,9 @@ static bool decoder_text(struct json_loader *l, const cJSON *j, enum dec_kind ki
 static size_t count(const cJSON *j, const char *name)
 {
 	const cJSON *f = field(j, name);
-	return cJSON_IsNumber(f) && f->valuedouble > 0 && f->valuedouble < 1e9 ? (size_t)f->valuedouble : 0;
+	return cJSON_IsNumber(f) && f->valuedouble > 0 && f->valuedouble < 1e9
+		       ? (size_t)f->valuedouble
+		       : 0;
 }
 
 static bool decoder_char(struct json_loader *l, const cJSON *j, enum dec_kind kind)

@@ -1,13 +1,13 @@
-/* SentencePiece's own file, tokenizer.model: a ModelProto (sentencepiece_model.proto) in the protobuf
- * wire format. Only the fields that matter here are read. */
+/* SentencePiece's own file, tokenizer.model: a ModelProto (sentencepiece_model.proto) in the
+ * protobuf wire format. Only the fields that matter here are read. */
 #include <string.h>
 
 #include "tokenizer/load.h"
 #include "tokenizer/spm.h"
 
-struct field { /* of a message */
+struct field {                  /* of a message */
 	uint64_t number, value; /* value: of a varint or a fixed number */
-	const uint8_t *p;	/* of a length-delimited one */
+	const uint8_t *p;       /* of a length-delimited one */
 	size_t len;
 	int wire;
 };
@@ -68,10 +68,11 @@ struct proto {
 	struct spm_options o;
 	bool byte_fallback, add_dummy_prefix;
 	uint64_t model_type; /* 1 unigram, 2 BPE */
-	int64_t ids[4];	     /* unk, bos, eos, pad; -1: none */
+	int64_t ids[4];      /* unk, bos, eos, pad; -1: none */
 };
 
-static int read_piece(struct tokenizer *t, struct message m, uint32_t id, size_t *cap, struct err *e)
+static int read_piece(
+	struct tokenizer *t, struct message m, uint32_t id, size_t *cap, struct err *e)
 {
 	struct field f;
 	const char *text = "";
@@ -140,9 +141,11 @@ static int read_proto(struct tokenizer *t, struct proto *p, struct message m, st
 			read_normalizer(p, inner);
 	}
 	if (m.broken || id == 0)
-		return err_set(e, ERR_FORMAT, "%s is no SentencePiece model, or it is cut", t->path);
+		return err_set(
+			e, ERR_FORMAT, "%s is no SentencePiece model, or it is cut", t->path);
 	if (p->model_type != 1 && p->model_type != 2)
-		return err_set(e, ERR_UNSUPPORTED, "%s: SentencePiece's model type %llu is not supported", t->path,
+		return err_set(e, ERR_UNSUPPORTED,
+			"%s: SentencePiece's model type %llu is not supported", t->path,
 			(unsigned long long)p->model_type);
 	return 0;
 }
@@ -160,10 +163,12 @@ static int set_roles(struct tokenizer *t, const struct proto *p, struct err *e)
 	return 0;
 }
 
-int load_spm(struct tokenizer *t, const cJSON *config, const char *dir, const char *text, size_t len,
-	struct err *e)
+int load_spm(struct tokenizer *t, const cJSON *config, const char *dir, const char *text,
+	size_t len, struct err *e)
 {
-	struct proto p = {.add_dummy_prefix = true, .model_type = 1, .ids = {0, 1, 2, -1},
+	struct proto p = {.add_dummy_prefix = true,
+		.model_type = 1,
+		.ids = {0, 1, 2, -1},
 		.o = {.trim = true}};
 	const struct message all = {(const uint8_t *)text, (const uint8_t *)text + len, false};
 	if (read_proto(t, &p, all, e) < 0)

@@ -1,6 +1,7 @@
-/* Mistral's tekken.json: {"config": {"pattern", "default_vocab_size", "default_num_special_tokens"},
- * "vocab": [{"rank", "token_bytes" (base64)}], "special_tokens": [{"rank", "token_str"}]}. Special
- * tokens have the first ids; of the vocabulary only as much counts as the size leaves. */
+/* Mistral's tekken.json: {"config": {"pattern", "default_vocab_size",
+ * "default_num_special_tokens"}, "vocab": [{"rank", "token_bytes" (base64)}], "special_tokens":
+ * [{"rank", "token_str"}]}. Special tokens have the first ids; of the vocabulary only as much
+ * counts as the size leaves. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,13 +72,16 @@ static int read_vocab(struct tekken *k)
 	int64_t rank;
 	int rc = 0;
 	json_reader_init(&r, k->vocab, (size_t)(k->vocab_end - k->vocab), k->t->path, k->e);
-	for (json_array(&r); rc == 0 && json_next(&r) && read_entry(&r, "token_bytes", &rank, &text);) {
+	for (json_array(&r);
+		rc == 0 && json_next(&r) && read_entry(&r, "token_bytes", &rank, &text);) {
 		if (rank < 0 || rank >= k->size - k->n_special)
 			continue;
 		buf_reset(&bytes);
 		rc = base64_decode(buf_str(&text), text.len, &bytes)
-			? ranked_token(k->t, (uint32_t)(rank + k->n_special), buf_str(&bytes), bytes.len, k->e)
-			: err_set(k->e, ERR_FORMAT, "%s: token %lld is no base64", k->t->path, (long long)rank);
+			     ? ranked_token(k->t, (uint32_t)(rank + k->n_special), buf_str(&bytes),
+				       bytes.len, k->e)
+			     : err_set(k->e, ERR_FORMAT, "%s: token %lld is no base64", k->t->path,
+				       (long long)rank);
 	}
 	if (rc == 0 && r.failed)
 		rc = -1;
@@ -89,9 +93,9 @@ static int read_vocab(struct tekken *k)
 
 /* The names that files without a list of special tokens mean. */
 static const char *const default_special[] = {"<unk>", "<s>", "</s>", "[INST]", "[/INST]",
-	"[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]", "[TOOL_RESULTS]", "[/TOOL_RESULTS]", "[TOOL_CALLS]",
-	"[IMG]", "<pad>", "[IMG_BREAK]", "[IMG_END]", "[PREFIX]", "[MIDDLE]", "[SUFFIX]",
-	"[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[TOOL_CONTENT]"};
+	"[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]", "[TOOL_RESULTS]", "[/TOOL_RESULTS]",
+	"[TOOL_CALLS]", "[IMG]", "<pad>", "[IMG_BREAK]", "[IMG_END]", "[PREFIX]", "[MIDDLE]",
+	"[SUFFIX]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[TOOL_CONTENT]"};
 #define N_DEFAULT (int64_t)(sizeof(default_special) / sizeof(*default_special))
 
 static int read_special(struct tekken *k, bool *named)
@@ -124,7 +128,8 @@ static int fill_special(struct tekken *k, const bool *named)
 			continue;
 		bool known = !k->special && i < N_DEFAULT;
 		snprintf(name, sizeof(name), "<SPECIAL_%lld>", (long long)i);
-		if (ranked_special(k->t, (uint32_t)i, known ? default_special[i] : name, true, k->e) < 0)
+		if (ranked_special(
+			    k->t, (uint32_t)i, known ? default_special[i] : name, true, k->e) < 0)
 			return -1;
 	}
 	return 0;
@@ -133,10 +138,10 @@ static int fill_special(struct tekken *k, const bool *named)
 static int build(struct tekken *k)
 {
 	struct tokenizer *t = k->t;
-	if (!k->pattern || !k->vocab || k->n_special < 0 || k->n_special > 100000 || k->size <= k->n_special ||
-		k->size > VOCAB_ID_LIMIT)
-		return err_set(k->e, ERR_FORMAT, "%s: its config or vocabulary is missing or makes no sense",
-			t->path);
+	if (!k->pattern || !k->vocab || k->n_special < 0 || k->n_special > 100000 ||
+		k->size <= k->n_special || k->size > VOCAB_ID_LIMIT)
+		return err_set(k->e, ERR_FORMAT,
+			"%s: its config or vocabulary is missing or makes no sense", t->path);
 	bool *named = calloc((size_t)k->n_special + 1, sizeof(*named));
 	if (!named)
 		return err_nomem(k->e);

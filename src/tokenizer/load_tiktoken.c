@@ -1,6 +1,6 @@
-/* tiktoken files: a line for each token, its bytes in base64 and its rank, which is its id. They don't
- * say how text is cut, nor what their special tokens are: that hangs on the model, which is known by
- * the number of ranks. Two neighbours merge whenever both together are a token. */
+/* tiktoken files: a line for each token, its bytes in base64 and its rank, which is its id. They
+ * don't say how text is cut, nor what their special tokens are: that hangs on the model, which is
+ * known by the number of ranks. Two neighbours merge whenever both together are a token. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +20,8 @@ static const char *const qwen_special[] = {"<|endoftext|>", "<|im_start|>", "<|i
 static const char *const glm4_special[] = {"<|endoftext|>", "[MASK]", "[gMASK]", "[sMASK]", "<sop>",
 	"<eop>", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>", "<|begin_of_image|>",
 	"<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>", NULL};
-static const char *const cl100k_special[] = {"", "<|endoftext|>", "<|fim_prefix|>", "<|fim_middle|>",
-	"<|fim_suffix|>", NULL};
+static const char *const cl100k_special[] = {
+	"", "<|endoftext|>", "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", NULL};
 static const char *const o200k_special[] = {"", "<|endoftext|>", NULL};
 
 static const struct known {
@@ -29,7 +29,7 @@ static const struct known {
 	const char *pattern;
 	bool nfc;
 	const char *const *special; /* with the ids from `ranks` on; "" leaves one out */
-	const char *more;	    /* and then so many of "<|MORE_number|>" */
+	const char *more;           /* and then so many of "<|MORE_number|>" */
 	uint32_t n_more, first_more;
 	const char *bos, *eos;
 	bool add_bos;
@@ -72,14 +72,19 @@ int ranked_finish(struct tokenizer *t, struct err *e)
 	if (!ranks)
 		return err_nomem(e);
 	for (uint32_t id = 0; id < t->vocab.n; id++)
-		ranks[id] = (t->vocab.flags[id] & (VOCAB_MODEL | VOCAB_SPECIAL)) == VOCAB_MODEL ? id : NO_ID;
+		ranks[id] = (t->vocab.flags[id] & (VOCAB_MODEL | VOCAB_SPECIAL)) == VOCAB_MODEL
+				    ? id
+				    : NO_ID;
 	t->model.bpe.ranks = ranks;
 	return 0;
 }
 
-int ranked_special(struct tokenizer *t, uint32_t id, const char *content, bool special, struct err *e)
+int ranked_special(
+	struct tokenizer *t, uint32_t id, const char *content, bool special, struct err *e)
 {
-	const struct added a = {.id = id, .content = (char *)(uintptr_t)content, .len = strlen(content),
+	const struct added a = {.id = id,
+		.content = (char *)(uintptr_t)content,
+		.len = strlen(content),
 		.special = special};
 	return added_add(&t->added, &a, e);
 }
@@ -97,7 +102,8 @@ static int read_line(struct tokenizer *t, const char *p, size_t len, uint32_t *c
 	bool ok = n && n < sizeof(digits) && end != digits && (*end == '\0' || *end == '\r') &&
 		  id < VOCAB_ID_LIMIT && base64_decode(p, (size_t)(gap - p), &bytes);
 	int rc = ok ? ranked_token(t, (uint32_t)id, buf_str(&bytes), bytes.len, e)
-		    : err_set(e, ERR_FORMAT, "%s: a line is no base64 with a rank behind it", t->path);
+		    : err_set(e, ERR_FORMAT, "%s: a line is no base64 with a rank behind it",
+			      t->path);
 	if (ok && id + 1 > *count)
 		*count = (uint32_t)id + 1;
 	buf_clear(&bytes);
@@ -119,8 +125,8 @@ static int add_special(struct tokenizer *t, const struct known *k, struct err *e
 	return 0;
 }
 
-int load_tiktoken(struct tokenizer *t, const cJSON *config, const char *dir, const char *text, size_t len,
-	struct err *e)
+int load_tiktoken(struct tokenizer *t, const cJSON *config, const char *dir, const char *text,
+	size_t len, struct err *e)
 {
 	uint32_t count = 0;
 	const struct known *k = NULL;
@@ -135,8 +141,9 @@ int load_tiktoken(struct tokenizer *t, const cJSON *config, const char *dir, con
 		if (known_files[i].ranks == count)
 			k = &known_files[i];
 	if (!k)
-		return err_set(e, ERR_UNSUPPORTED, "%s: a tiktoken file of %u ranks is of no model known here",
-			t->path, count);
+		return err_set(e, ERR_UNSUPPORTED,
+			"%s: a tiktoken file of %u ranks is of no model known here", t->path,
+			count);
 	if (k->nfc && !normalizer_add(&t->normalizer, NORM_NFC, e))
 		return -1;
 	if (ranked_pipeline(t, k->pattern, e) < 0 || add_special(t, k, e) < 0 ||

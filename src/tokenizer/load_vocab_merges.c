@@ -1,5 +1,5 @@
-/* GPT-2's two files: vocab.json {"token": id} and merges.txt, a pair on each line; byte-level BPE. How
- * text is cut hangs on the class that tokenizer_config.json names. */
+/* GPT-2's two files: vocab.json {"token": id} and merges.txt, a pair on each line; byte-level BPE.
+ * How text is cut hangs on the class that tokenizer_config.json names. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,8 +17,9 @@ static int read_vocab(struct tokenizer *t, const char *text, size_t len, struct 
 	json_reader_init(&r, text, len, t->path, e);
 	for (json_object(&r); rc == 0 && json_key(&r, &key) && json_number(&r, &id);)
 		rc = id.is_int && id.i >= 0 && id.i < VOCAB_ID_LIMIT
-			? vocab_set(&t->vocab, (uint32_t)id.i, key.p, key.len, VOCAB_MODEL, e)
-			: err_set(e, ERR_FORMAT, "%s: a token id is no sensible number", t->path);
+			     ? vocab_set(&t->vocab, (uint32_t)id.i, key.p, key.len, VOCAB_MODEL, e)
+			     : err_set(e, ERR_FORMAT, "%s: a token id is no sensible number",
+				       t->path);
 	if (rc == 0)
 		rc = json_end(&r);
 	json_reader_clear(&r);
@@ -40,7 +41,8 @@ static int add_merges(struct tokenizer *t, const struct buf *text, struct err *e
 		const char *gap = memchr(p, ' ', (size_t)(last - p));
 		bool skip = last == p || (last - p >= 8 && !memcmp(p, "#version", 8));
 		if (!skip && !gap)
-			return err_set(e, ERR_FORMAT, "%s: merge %u of merges.txt is no pair", t->path, rank);
+			return err_set(e, ERR_FORMAT, "%s: merge %u of merges.txt is no pair",
+				t->path, rank);
 		if (!skip && bpe_merges_add(&t->model.bpe, &t->vocab, p, (size_t)(gap - p), gap + 1,
 				     (size_t)(last - gap - 1), rank++, e) < 0)
 			return -1;
@@ -76,7 +78,9 @@ int load_vocab_merges(struct tokenizer *t, const cJSON *config, const char *dir,
 	if (!t->roles[ROLE_EOS]) { /* GPT-2's own files say nothing of it */
 		static const char end[] = "<|endoftext|>";
 		const uint32_t id = vocab_find(&t->vocab, end, strlen(end));
-		const struct added a = {.id = id, .content = (char *)(uintptr_t)end, .len = strlen(end),
+		const struct added a = {.id = id,
+			.content = (char *)(uintptr_t)end,
+			.len = strlen(end),
 			.special = true};
 		if (id != NO_ID && (added_add(&t->added, &a, e) < 0 ||
 					   role_set(t, ROLE_EOS, end, strlen(end), e) < 0))
@@ -85,7 +89,8 @@ int load_vocab_merges(struct tokenizer *t, const cJSON *config, const char *dir,
 	if (qwen && (!normalizer_add(&t->normalizer, NORM_NFC, e) ||
 			    pretokenizer_add_split(&t->pre, PATTERN_QWEN2, e) < 0))
 		return -1;
-	if (pretokenizer_add_byte_level(&t->pre, tokconf_flag(config, "add_prefix_space", false), !qwen, e) < 0 ||
+	if (pretokenizer_add_byte_level(
+		    &t->pre, tokconf_flag(config, "add_prefix_space", false), !qwen, e) < 0 ||
 		!decoder_add(&t->decoder, DEC_BYTE_LEVEL, e))
 		return -1;
 	if (pipeline_finish(t, true, e) < 0 || read_merges(t, dir, e) < 0)

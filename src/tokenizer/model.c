@@ -45,14 +45,16 @@ int model_finish(struct model *m, const struct vocab *v, struct err *e)
 int model_unknown(const struct model *m, const struct vocab *v, struct err *e)
 {
 	if (!m->unk)
-		return err_set(e, ERR_FORMAT, "%s: the text holds what no token stands for, and there is no "
-			"unknown token", v->path);
-	return err_set(e, ERR_FORMAT, "%s: the unknown token \"%.60s\" is not in the vocabulary", v->path,
-		m->unk);
+		return err_set(e, ERR_FORMAT,
+			"%s: the text holds what no token stands for, and there is no "
+			"unknown token",
+			v->path);
+	return err_set(e, ERR_FORMAT, "%s: the unknown token \"%.60s\" is not in the vocabulary",
+		v->path, m->unk);
 }
 
-static int word_level(const struct model *m, const struct vocab *v, const char *p, size_t len, bool user,
-	struct ids *out, struct err *e)
+static int word_level(const struct model *m, const struct vocab *v, const char *p, size_t len,
+	bool user, struct ids *out, struct err *e)
 {
 	uint32_t id = vocab_find_model(v, p, len);
 	if (id == NO_ID || !model_may(v, id, user))

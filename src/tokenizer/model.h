@@ -14,14 +14,14 @@ struct merge {
 };
 
 struct bpe {
-	/* How two neighbours merge: by a table of pairs, or (ranks set) whenever both together are an
-	 * entry; the lowest rank first. */
+	/* How two neighbours merge: by a table of pairs, or (ranks set) whenever both together are
+	 * an entry; the lowest rank first. */
 	struct merge *merges; /* [size], open addressing */
 	size_t merges_size, n_merges;
 	uint32_t *ranks; /* [vocab.n]; NO_ID: never the result of a merge */
 	bool ignore_merges, fuse_unk;
-	bool cut_at_marks; /* no merge reaches over a "▁" that follows something else: see bpe_cut */
-	char *prefix, *suffix;	/* of pieces inside a word, of the last one; NULL: none */
+	bool cut_at_marks; /* no merge reaches over a "▁" behind something else: bpe_cut */
+	char *prefix, *suffix;  /* of pieces inside a word, of the last one; NULL: none */
 	uint32_t char_id[1024]; /* of the entries that are one low character */
 };
 
@@ -40,8 +40,8 @@ struct unigram {
 struct model {
 	enum model_kind kind;
 	bool byte_fallback, has_bytes;
-	char *unk; /* content of the unknown token; NULL: none */
-	uint32_t unk_id;      /* NO_ID if unk is NULL or no entry */
+	char *unk;             /* content of the unknown token; NULL: none */
+	uint32_t unk_id;       /* NO_ID if unk is NULL or no entry */
 	uint32_t byte_id[256]; /* of "<0x00>" ...; NO_ID */
 	struct bpe bpe;
 	struct unigram unigram;
@@ -83,10 +83,10 @@ int bpe_encode(const struct model *m, const struct vocab *v, const char *p, size
 
 /* unigram.c, wordpiece.c */
 int unigram_finish(struct unigram *u, const struct vocab *v, struct err *e);
-int unigram_encode(const struct model *m, const struct vocab *v, const char *p, size_t len, bool user,
-	struct model_work *w, struct ids *out, struct err *e);
-int wordpiece_encode(const struct model *m, const struct vocab *v, const char *p, size_t len, bool user,
-	struct model_work *w, struct ids *out, struct err *e);
+int unigram_encode(const struct model *m, const struct vocab *v, const char *p, size_t len,
+	bool user, struct model_work *w, struct ids *out, struct err *e);
+int wordpiece_encode(const struct model *m, const struct vocab *v, const char *p, size_t len,
+	bool user, struct model_work *w, struct ids *out, struct err *e);
 
 /* May the text of a user (or of a template) become token id? */
 static inline bool model_may(const struct vocab *v, uint32_t id, bool user)
@@ -94,6 +94,7 @@ static inline bool model_may(const struct vocab *v, uint32_t id, bool user)
 	return !user || !(v->flags[id] & VOCAB_SPECIAL);
 }
 
-int model_unknown(const struct model *m, const struct vocab *v, struct err *e); /* no unknown token */
+int model_unknown(
+	const struct model *m, const struct vocab *v, struct err *e); /* no unknown token */
 
 #endif

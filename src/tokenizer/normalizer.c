@@ -27,8 +27,8 @@ struct norm_step *normalizer_add(struct normalizer *n, enum norm_kind kind, stru
 	return s;
 }
 
-struct norm_step *normalizer_add_text(struct normalizer *n, enum norm_kind kind, const char *text,
-	size_t len, struct err *e)
+struct norm_step *normalizer_add_text(
+	struct normalizer *n, enum norm_kind kind, const char *text, size_t len, struct err *e)
 {
 	struct norm_step *s = normalizer_add(n, kind, e);
 	if (!s)
@@ -109,7 +109,8 @@ static int map_char(enum norm_kind kind, uint32_t cp, uint32_t out[3])
 		out[0] = nmt_is_space(cp) ? ' ' : cp;
 		return !nmt_removes(cp);
 	case NORM_CLEAN:
-		if (cp == 0 || cp == 0xFFFD || (char_is_control(cp) && cp != 9 && cp != 10 && cp != 13))
+		if (cp == 0 || cp == 0xFFFD ||
+			(char_is_control(cp) && cp != 9 && cp != 10 && cp != 13))
 			return 0;
 		out[0] = char_is_space(cp) ? ' ' : cp;
 		return 1;
@@ -150,7 +151,10 @@ static int run_step(const struct norm_step *s, const struct ntext *in, struct nt
 	struct regex_work *work, struct err *e)
 {
 	switch (s->kind) {
-	case NORM_NFC: case NORM_NFD: case NORM_NFKC: case NORM_NFKD:
+	case NORM_NFC:
+	case NORM_NFD:
+	case NORM_NFKC:
+	case NORM_NFKD:
 		return normalize_unicode(s->kind, in, out, e);
 	case NORM_REPLACE:
 		return replace(s, in, out, work, e);

@@ -1,5 +1,5 @@
-/* NFC, NFD, NFKC, NFKD. The text is normalized unit by unit; a unit begins at a character that never
- * joins what is before it, so most units are one character. */
+/* NFC, NFD, NFKC, NFKD. The text is normalized unit by unit; a unit begins at a character that
+ * never joins what is before it, so most units are one character. */
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
@@ -27,8 +27,9 @@ static bool joins(int32_t cp)
 	if (cp < 0x300)
 		return false;
 	utf8proc_category_t c = utf8proc_category(cp);
-	return (c >= UTF8PROC_CATEGORY_MN && c <= UTF8PROC_CATEGORY_ME) || (cp >= 0x1160 && cp <= 0x11FF) ||
-	       (cp >= 0xD7B0 && cp <= 0xD7FF) || utf8proc_get_property(cp)->combining_class != 0;
+	return (c >= UTF8PROC_CATEGORY_MN && c <= UTF8PROC_CATEGORY_ME) ||
+	       (cp >= 0x1160 && cp <= 0x11FF) || (cp >= 0xD7B0 && cp <= 0xD7FF) ||
+	       utf8proc_get_property(cp)->combining_class != 0;
 }
 
 static int class_of(int32_t cp)
@@ -80,7 +81,8 @@ static int decompose(struct unit *u, int32_t cp, size_t at, int opt, struct err 
 	if (mem_grow(&u->p, &u->cap, u->n + 32, sizeof(*u->p)) < 0 ||
 		mem_grow(&u->from, &u->cap_from, u->n + 32, sizeof(*u->from)) < 0)
 		return err_nomem(e);
-	utf8proc_ssize_t n = utf8proc_decompose_char(cp, u->p + u->n, 32, (utf8proc_option_t)opt, &boundary);
+	utf8proc_ssize_t n =
+		utf8proc_decompose_char(cp, u->p + u->n, 32, (utf8proc_option_t)opt, &boundary);
 	if (n < 0 || n > 32) {
 		u->p[u->n] = cp;
 		n = 1;
@@ -90,7 +92,8 @@ static int decompose(struct unit *u, int32_t cp, size_t at, int opt, struct err 
 	return 0;
 }
 
-/* The text of a unit, in[from..to). What composition leaves alone stays aligned with its character. */
+/* The text of a unit, in[from..to). What composition leaves alone stays aligned with its character.
+ */
 static int put_unit(struct unit *u, const struct ntext *in, size_t from, size_t to, int opt,
 	struct ntext *out, struct err *e)
 {

@@ -37,8 +37,8 @@ void ntext_copy(struct ntext *out, const struct ntext *in, size_t from, size_t t
 		buf_add(&out->user, in->user.p + from, to - from);
 }
 
-void ntext_put(struct ntext *out, const struct ntext *in, size_t from, size_t to, const char *p,
-	size_t n)
+void ntext_put(
+	struct ntext *out, const struct ntext *in, size_t from, size_t to, const char *p, size_t n)
 {
 	buf_add(&out->s, p, n);
 	if (from < in->zero)

@@ -33,7 +33,8 @@ int postprocessor_around(struct postprocessor *p, uint32_t before, uint32_t behi
 	return 0;
 }
 
-static int apply(const struct ids *template, struct ids *ids, size_t from, bool special, struct err *e)
+static int apply(
+	const struct ids *template, struct ids *ids, size_t from, bool special, struct err *e)
 {
 	struct ids out = {0};
 	int texts = 0, rc = 0;
@@ -43,7 +44,8 @@ static int apply(const struct ids *template, struct ids *ids, size_t from, bool 
 			continue;
 		}
 		if (++texts > TEXTS)
-			rc = err_set(e, ERR_LIMIT, "a template of the post-processor repeats the text too often");
+			rc = err_set(e, ERR_LIMIT,
+				"a template of the post-processor repeats the text too often");
 		for (size_t k = from; rc == 0 && k < ids->len; k++)
 			rc = ids_add(&out, ids->p[k], e);
 	}
@@ -54,8 +56,8 @@ static int apply(const struct ids *template, struct ids *ids, size_t from, bool 
 	return rc;
 }
 
-int postprocessor_run(const struct postprocessor *p, struct ids *ids, size_t from, bool special,
-	struct err *e)
+int postprocessor_run(
+	const struct postprocessor *p, struct ids *ids, size_t from, bool special, struct err *e)
 {
 	for (size_t i = 0; i < p->n; i++) {
 		const struct ids *t = &p->steps[i];

@@ -18,8 +18,9 @@ struct ids *postprocessor_add(struct postprocessor *p, struct err *e);
 /* A template of one id before or behind the text (or both); NO_ID leaves it out. */
 int postprocessor_around(struct postprocessor *p, uint32_t before, uint32_t behind, struct err *e);
 
-/* Rewrite ids[from..]. special: with the ids of the templates, else only what they do to the text. */
-int postprocessor_run(const struct postprocessor *p, struct ids *ids, size_t from, bool special,
-	struct err *e);
+/* Rewrite ids[from..]. special: with the ids of the templates, else only what they do to the text.
+ */
+int postprocessor_run(
+	const struct postprocessor *p, struct ids *ids, size_t from, bool special, struct err *e);
 
 #endif

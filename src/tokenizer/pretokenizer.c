@@ -35,8 +35,8 @@ int pretokenizer_add_split(struct pretokenizer *t, const char *pattern, struct e
 	return s && s->re ? 0 : -1;
 }
 
-int pretokenizer_add_byte_level(struct pretokenizer *t, bool prefix_space, bool use_regex,
-	struct err *e)
+int pretokenizer_add_byte_level(
+	struct pretokenizer *t, bool prefix_space, bool use_regex, struct err *e)
 {
 	struct pre_step *s = pretokenizer_add(t, PRE_BYTE_LEVEL, e);
 	if (!s)
@@ -71,9 +71,9 @@ struct cutter { /* one split over one piece: matches and what is between them co
 	struct pieces *out;
 	struct err *e;
 	bool failed;
-	bool was_match;	  /* the last stretch */
-	bool has_last;	  /* a piece that may still grow */
-	bool open;	  /* it is a match that what follows joins (MERGED_NEXT) */
+	bool was_match; /* the last stretch */
+	bool has_last;  /* a piece that may still grow */
+	bool open;      /* it is a match that what follows joins (MERGED_NEXT) */
 	size_t start, end;
 };
 
@@ -181,7 +181,8 @@ static int cut_whitespace(struct pieces *out, struct piece in, const char *text,
 	return kind ? add(out, from, end - from, e) : 0;
 }
 
-static int cut_fixed(size_t length, struct pieces *out, struct piece in, const char *text, struct err *e)
+static int cut_fixed(
+	size_t length, struct pieces *out, struct piece in, const char *text, struct err *e)
 {
 	size_t from = in.start, end = in.start + in.len, count = 0;
 	for (size_t i = in.start; i < end; i += char_len(text + i)) {
@@ -207,7 +208,8 @@ static int cut(const struct pre_step *s, struct piece in, const char *text, stru
 	case PRE_METASPACE:
 		c.behavior = SPLIT_MERGED_NEXT;
 		return s->split ? cut_chars(s, &c, in, text) : add(out, in.start, in.len, e);
-	case PRE_SPLIT: case PRE_BYTE_LEVEL:
+	case PRE_SPLIT:
+	case PRE_BYTE_LEVEL:
 		return s->re ? cut_regex(s->re, &c, in, text, work) : add(out, in.start, in.len, e);
 	default:
 		return cut_chars(s, &c, in, text);
@@ -230,13 +232,15 @@ static int cut_all(const struct pre_step *s, const struct ntext *t, struct piece
 /* --- rewriting --- */
 
 /* Spaces become the replacement; it is put in front where the scheme says so. */
-static void metaspace(const struct pre_step *s, const struct ntext *in, struct piece *p, struct ntext *out)
+static void metaspace(
+	const struct pre_step *s, const struct ntext *in, struct piece *p, struct ntext *out)
 {
 	char mark[4];
 	size_t n = utf8_encode(s->ch, mark), start = out->s.len, end = p->start + p->len;
 	const char *text = in->s.p + p->start;
 	bool has = *text == ' ' || (p->len >= n && !memcmp(text, mark, n));
-	if (!has && (s->prepend == PREPEND_ALWAYS || (s->prepend == PREPEND_FIRST && p->start < in->zero)))
+	if (!has && (s->prepend == PREPEND_ALWAYS ||
+			    (s->prepend == PREPEND_FIRST && p->start < in->zero)))
 		ntext_put(out, in, p->start, p->start, mark, n);
 	for (size_t i = p->start; i < end;) {
 		const char *space = memchr(in->s.p + i, ' ', end - i);
@@ -249,8 +253,8 @@ static void metaspace(const struct pre_step *s, const struct ntext *in, struct p
 	*p = (struct piece){start, out->s.len - start};
 }
 
-static void prefix_space(const struct pre_step *s, const struct ntext *in, struct piece *p,
-	struct ntext *out)
+static void prefix_space(
+	const struct pre_step *s, const struct ntext *in, struct piece *p, struct ntext *out)
 {
 	size_t start = out->s.len;
 	(void)s;
@@ -260,8 +264,8 @@ static void prefix_space(const struct pre_step *s, const struct ntext *in, struc
 	*p = (struct piece){start, out->s.len - start};
 }
 
-static void to_bytes(const struct pre_step *s, const struct ntext *in, struct piece *p,
-	struct ntext *out)
+static void to_bytes(
+	const struct pre_step *s, const struct ntext *in, struct piece *p, struct ntext *out)
 {
 	size_t start = out->s.len;
 	(void)s;
@@ -271,7 +275,8 @@ static void to_bytes(const struct pre_step *s, const struct ntext *in, struct pi
 	*p = (struct piece){start, out->s.len - start};
 }
 
-static int rewrite(const struct pre_step *s, struct ntext *t, struct ntext *tmp, struct pieces *pieces,
+static int rewrite(const struct pre_step *s, struct ntext *t, struct ntext *tmp,
+	struct pieces *pieces,
 	void (*one)(const struct pre_step *, const struct ntext *, struct piece *, struct ntext *),
 	struct err *e)
 {

@@ -1,4 +1,5 @@
-/* Pre-tokenizers: cut text into pieces, step by step; some rewrite it too. Private to tokenizer/. */
+/* Pre-tokenizers: cut text into pieces, step by step; some rewrite it too. Private to tokenizer/.
+ */
 #ifndef AIRLCHAT_TOKENIZER_PRETOKENIZER_H
 #define AIRLCHAT_TOKENIZER_PRETOKENIZER_H
 
@@ -8,24 +9,38 @@
 
 #define PRE_STEPS 32
 
-enum split_behavior { SPLIT_ISOLATED, SPLIT_REMOVED, SPLIT_MERGED_PREVIOUS, SPLIT_MERGED_NEXT,
-	SPLIT_CONTIGUOUS };
+enum split_behavior {
+	SPLIT_ISOLATED,
+	SPLIT_REMOVED,
+	SPLIT_MERGED_PREVIOUS,
+	SPLIT_MERGED_NEXT,
+	SPLIT_CONTIGUOUS
+};
 
 enum prepend_scheme { PREPEND_ALWAYS, PREPEND_FIRST, PREPEND_NEVER };
 
-enum pre_kind { PRE_SPLIT, PRE_BYTE_LEVEL, PRE_METASPACE, PRE_DIGITS, PRE_PUNCTUATION, PRE_WHITESPACE,
-	PRE_WHITESPACE_SPLIT, PRE_DELIMITER, PRE_FIXED };
+enum pre_kind {
+	PRE_SPLIT,
+	PRE_BYTE_LEVEL,
+	PRE_METASPACE,
+	PRE_DIGITS,
+	PRE_PUNCTUATION,
+	PRE_WHITESPACE,
+	PRE_WHITESPACE_SPLIT,
+	PRE_DELIMITER,
+	PRE_FIXED
+};
 
 struct pre_step {
 	enum pre_kind kind;
 	struct regex *re; /* SPLIT; BYTE_LEVEL with use_regex */
 	enum split_behavior behavior;
 	bool invert;
-	bool prefix_space;	 /* BYTE_LEVEL */
+	bool prefix_space;           /* BYTE_LEVEL */
 	enum prepend_scheme prepend; /* METASPACE */
-	bool split;		 /* METASPACE */
-	uint32_t ch;		 /* METASPACE: the replacement; DELIMITER */
-	size_t length;		 /* FIXED */
+	bool split;                  /* METASPACE */
+	uint32_t ch;                 /* METASPACE: the replacement; DELIMITER */
+	size_t length;               /* FIXED */
 };
 
 struct pretokenizer {
@@ -36,7 +51,7 @@ struct pretokenizer {
 struct pieces {
 	struct piece {
 		size_t start, len;
-	} *p;
+	} * p;
 	size_t n, cap;
 };
 
@@ -48,8 +63,8 @@ void pretokenizer_clear(struct pretokenizer *t);
 struct pre_step *pretokenizer_add(struct pretokenizer *t, enum pre_kind kind, struct err *e);
 /* Append a Split, isolated. */
 int pretokenizer_add_split(struct pretokenizer *t, const char *pattern, struct err *e);
-int pretokenizer_add_byte_level(struct pretokenizer *t, bool prefix_space, bool use_regex,
-	struct err *e);
+int pretokenizer_add_byte_level(
+	struct pretokenizer *t, bool prefix_space, bool use_regex, struct err *e);
 
 /* Cut t, which the steps may rewrite (tmp and spare are scratch), into pieces of its text. */
 int pretokenizer_run(const struct pretokenizer *t, struct ntext *text, struct ntext *tmp,

@@ -41,7 +41,8 @@ static int compile(struct regex *re, const char *pattern, size_t len, struct err
 		pcre2_set_newline(cc, PCRE2_NEWLINE_LF);
 		pcre2_set_parens_nest_limit(cc, 100);
 		re->code = pcre2_compile((PCRE2_SPTR)buf_str(&text), text.len,
-			PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &code, &at, cc);
+			PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &code,
+			&at, cc);
 	}
 	pcre2_compile_context_free(cc);
 	buf_clear(&text);
@@ -128,9 +129,10 @@ void regex_begin(struct regex_iter *it, const struct regex *re, const char *text
 	*it = (struct regex_iter){.re = re, .text = text, .len = len};
 }
 
-/* Compiled code first; where its small stack is too small, a larger one, then the interpreter, whose
- * memory is on the heap. */
-static int match(const struct regex *re, struct regex_work *w, const char *text, size_t len, size_t pos)
+/* Compiled code first; where its small stack is too small, a larger one, then the interpreter,
+ * whose memory is on the heap. */
+static int match(
+	const struct regex *re, struct regex_work *w, const char *text, size_t len, size_t pos)
 {
 	PCRE2_SPTR s = (PCRE2_SPTR)text;
 	int n = PCRE2_ERROR_JIT_STACKLIMIT;
@@ -153,7 +155,8 @@ static int next_literal(struct regex_iter *it, size_t *start, size_t *end)
 	const struct regex *re = it->re;
 	const char *from = it->text + it->pos, *hit;
 	size_t left = it->len - it->pos;
-	hit = re->len == 1 ? memchr(from, *re->literal, left) : memmem(from, left, re->literal, re->len);
+	hit = re->len == 1 ? memchr(from, *re->literal, left)
+			   : memmem(from, left, re->literal, re->len);
 	if (!hit)
 		return 0;
 	*start = (size_t)(hit - it->text);
@@ -161,7 +164,8 @@ static int next_literal(struct regex_iter *it, size_t *start, size_t *end)
 	return 1;
 }
 
-int regex_next(struct regex_iter *it, struct regex_work *w, size_t *start, size_t *end, struct err *e)
+int regex_next(
+	struct regex_iter *it, struct regex_work *w, size_t *start, size_t *end, struct err *e)
 {
 	if (it->re->literal)
 		return next_literal(it, start, end);
@@ -172,7 +176,8 @@ int regex_next(struct regex_iter *it, struct regex_work *w, size_t *start, size_
 		if (n < 0) {
 			char why[128];
 			pcre2_get_error_message(n, (PCRE2_UCHAR *)why, sizeof(why));
-			return err_set(e, ERR_LIMIT, "a pattern of the tokenizer is too expensive on this text: %s",
+			return err_set(e, ERR_LIMIT,
+				"a pattern of the tokenizer is too expensive on this text: %s",
 				why);
 		}
 		const PCRE2_SIZE *o = pcre2_get_ovector_pointer(w->data);

@@ -30,7 +30,8 @@ void regex_work_free(struct regex_work *w);
 
 void regex_begin(struct regex_iter *it, const struct regex *re, const char *text, size_t len);
 /* 1 and the match, 0 at the end, -1 with e set when the pattern is too expensive on this text. */
-int regex_next(struct regex_iter *it, struct regex_work *w, size_t *start, size_t *end, struct err *e);
+int regex_next(
+	struct regex_iter *it, struct regex_work *w, size_t *start, size_t *end, struct err *e);
 
 /* Oniguruma's syntax (p[0..len)) in PCRE2's, appended to out. */
 int regex_translate(const char *p, size_t len, struct buf *out, struct err *e);

@@ -1,6 +1,6 @@
 /* From Oniguruma's syntax to PCRE2's. Differences that matter: what \s, \w, \h, \v, \b mean; nested
- * brackets and && in them; {n,m}+, which is no possessive form; {,n}; (?m) for "dot matches newline"
- * and how far (?i) reaches; \p{Han} as a script, not as script extensions; long names of
+ * brackets and && in them; {n,m}+, which is no possessive form; {,n}; (?m) for "dot matches
+ * newline" and how far (?i) reaches; \p{Han} as a script, not as script extensions; long names of
  * properties. A character class is read into `struct set`, since it may come out as several. */
 #include <ctype.h>
 #include <stdio.h>
@@ -9,22 +9,21 @@
 
 #include "tokenizer/chars.h"
 #include "tokenizer/regex.h"
+#include "tokenizer/regex_property.h"
 
 #define GROUPS 100
 #define NESTING 16
-#define SPACES                                                                                             \
-	"\\x{9}-\\x{D}\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
-#define WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
-#define WORD_ALONE WORD "\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}" /* \w outside of brackets: Oniguruma's habit */
-#define HEX "0-9A-Fa-f"
+#define WORD_ALONE                                                                                 \
+	WORD "\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}" /* \w outside of brackets: Oniguruma's habit   \
+						     */
 
 struct reader {
 	const char *p, *end;
 	struct buf *out;
 	struct err *e;
 	struct {
-		size_t at;    /* where the group begins in out */
-		int pretend;  /* groups opened for (?i) inside of it, to be closed with it */
+		size_t at;   /* where the group begins in out */
+		int pretend; /* groups opened for (?i) inside of it, to be closed with it */
 	} group[GROUPS];
 	int depth, nesting;
 	size_t atom; /* where the last item that can be repeated begins in out */
@@ -38,72 +37,16 @@ static int refuse(struct reader *r, const char *what)
 
 /* --- properties --- */
 
-static const struct {
-	const char *name, *body; /* body: for use inside brackets */
-} properties[] = {
-	{"letter", "\\p{L}"}, {"lowercaseletter", "\\p{Ll}"}, {"uppercaseletter", "\\p{Lu}"},
-	{"titlecaseletter", "\\p{Lt}"}, {"casedletter", "\\p{L&}"}, {"lc", "\\p{L&}"},
-	{"modifierletter", "\\p{Lm}"}, {"otherletter", "\\p{Lo}"}, {"mark", "\\p{M}"},
-	{"combiningmark", "\\p{M}"}, {"nonspacingmark", "\\p{Mn}"}, {"spacingmark", "\\p{Mc}"},
-	{"enclosingmark", "\\p{Me}"}, {"number", "\\p{N}"}, {"decimalnumber", "\\p{Nd}"},
-	{"letternumber", "\\p{Nl}"}, {"othernumber", "\\p{No}"}, {"symbol", "\\p{S}"},
-	{"mathsymbol", "\\p{Sm}"}, {"currencysymbol", "\\p{Sc}"}, {"modifiersymbol", "\\p{Sk}"},
-	{"othersymbol", "\\p{So}"}, {"separator", "\\p{Z}"}, {"spaceseparator", "\\p{Zs}"},
-	{"lineseparator", "\\p{Zl}"}, {"paragraphseparator", "\\p{Zp}"}, {"punctuation", "\\p{P}"},
-	{"punct", "\\p{P}"}, {"connectorpunctuation", "\\p{Pc}"}, {"dashpunctuation", "\\p{Pd}"},
-	{"openpunctuation", "\\p{Ps}"}, {"closepunctuation", "\\p{Pe}"},
-	{"initialpunctuation", "\\p{Pi}"}, {"finalpunctuation", "\\p{Pf}"},
-	{"otherpunctuation", "\\p{Po}"}, {"other", "\\p{C}"}, {"control", "\\p{Cc}"},
-	{"format", "\\p{Cf}"}, {"surrogate", "\\p{Cs}"}, {"privateuse", "\\p{Co}"},
-	{"unassigned", "\\p{Cn}"}, {"alnum", "\\p{Alphabetic}\\p{Nd}"}, {"alpha", "\\p{Alphabetic}"},
-	{"digit", "\\p{Nd}"}, {"space", SPACES}, {"upper", "\\p{Uppercase}"},
-	{"lower", "\\p{Lowercase}"}, {"word", WORD}, {"xdigit", HEX}, {"cntrl", "\\p{Cc}"},
-	{"blank", "\\x{9}\\p{Zs}"}, {"any", "\\x{0}-\\x{10FFFF}"}, {"assigned", "\\P{Cn}"},
-	{"ascii", "\\x{0}-\\x{7F}"},
-	{"emoji", "\\p{Emoji}"}, {"emojipresentation", "\\p{Emoji_Presentation}"},
-	{"emojimodifier", "\\p{Emoji_Modifier}"}, {"emojimodifierbase", "\\p{Emoji_Modifier_Base}"},
-	{"emojicomponent", "\\p{Emoji_Component}"},
-	{"extendedpictographic", "\\p{Extended_Pictographic}"}, {"alphabetic", "\\p{Alphabetic}"},
-	{"uppercase", "\\p{Uppercase}"}, {"lowercase", "\\p{Lowercase}"}, {"whitespace", SPACES},
-	{"ideographic", "\\p{Ideographic}"}, {"unifiedideograph", "\\p{Unified_Ideograph}"},
-	{"math", "\\p{Math}"}, {"dash", "\\p{Dash}"}, {"diacritic", "\\p{Diacritic}"},
-	{"extender", "\\p{Extender}"}, {"variationselector", "\\p{Variation_Selector}"},
-	{"cased", "\\p{Cased}"}, {"hexdigit", "\\p{Hex_Digit}"}, {"idstart", "\\p{ID_Start}"},
-	{"idcontinue", "\\p{ID_Continue}"}, {"joincontrol", "\\p{Join_Control}"},
-};
-
-/* r->p stands behind "\p" or "\P". Fills body (for use inside brackets) and whether it is negated. */
-static int read_property(struct reader *r, bool upper, char body[128], bool *negated)
+/* r->p stands behind "\p" or "\P". Fills body (for use inside brackets) and whether it is negated.
+ */
+static int read_property(struct reader *r, bool upper, char body[REGEX_PROPERTY_MAX], bool *negated)
 {
-	char name[64];
-	size_t n = 0;
+	const char *close = memchr(r->p, '}', (size_t)(r->end - r->p));
 	*negated = upper;
-	if (r->p == r->end || *r->p != '{')
-		return refuse(r, "a property without a name");
-	for (r->p++; r->p < r->end && *r->p != '}'; r->p++) {
-		if (*r->p == '^' && n == 0)
-			*negated = !*negated;
-		else if (*r->p != ' ' && *r->p != '_' && *r->p != '-' && n < sizeof(name) - 1)
-			name[n++] = (char)tolower((unsigned char)*r->p);
-	}
-	if (r->p == r->end)
-		return refuse(r, "a property without an end");
-	r->p++;
-	name[n] = '\0';
-	for (size_t i = 0; i < n; i++)
-		if (!isalnum((unsigned char)name[i]) && name[i] != '&')
-			return refuse(r, "an odd name of a property");
-	for (size_t i = 0; i < sizeof(properties) / sizeof(*properties); i++)
-		if (!strcmp(properties[i].name, name)) {
-			snprintf(body, 128, "%s", properties[i].body);
-			return 0;
-		}
-	if (n <= 2) { /* a general category: L, Lu */
-		name[0] = (char)toupper((unsigned char)name[0]);
-		snprintf(body, 128, "\\p{%s}", name);
-	} else {
-		snprintf(body, 128, "\\p{sc:%s}", name);
-	}
+	if (r->p == r->end || *r->p != '{' || !close ||
+		!regex_property(r->p + 1, (size_t)(close - r->p - 1), body, negated))
+		return refuse(r, "an odd name of a property");
+	r->p = close + 1;
 	return 0;
 }
 
@@ -111,8 +54,8 @@ static int read_property(struct reader *r, bool upper, char body[128], bool *neg
 
 struct item { /* what one escape stands for */
 	bool is_set, negated;
-	char body[256];	 /* of a set: for use inside brackets */
-	uint32_t cp;	 /* else the character */
+	char body[256]; /* of a set: for use inside brackets */
+	uint32_t cp;    /* else the character */
 };
 
 static uint32_t hex_digits(struct reader *r, int max, int *n)
@@ -147,34 +90,41 @@ static int read_hex(struct reader *r, struct item *it, char kind)
 	return 0;
 }
 
-/* r->p stands behind the backslash. An escape that is a set or a character, in or out of brackets. */
+/* r->p stands behind the backslash. An escape that is a set or a character, in or out of brackets.
+ */
 static int read_escape(struct reader *r, struct item *it)
 {
-	char body[128];
+	char body[REGEX_PROPERTY_MAX];
 	bool negated;
+	static const char letters[] = "tnvfrae0", means[] = "\t\n\v\f\r\a\x1B";
 	char c = *r->p;
+	const char *at = c ? strchr(letters, c) : NULL;
+	if (at) {
+		r->p++;
+		it->cp = (uint32_t)means[at - letters]; /* of '0': the end of the string */
+		return 0;
+	}
 	r->p++;
 	switch (c) {
-	case 's': case 'S':
+	case 's':
+	case 'S':
 		return set_item(it, SPACES, c == 'S');
-	case 'w': case 'W':
+	case 'w':
+	case 'W':
 		return set_item(it, WORD, c == 'W');
-	case 'd': case 'D':
+	case 'd':
+	case 'D':
 		return set_item(it, "\\p{Nd}", c == 'D');
-	case 'h': case 'H':
+	case 'h':
+	case 'H':
 		return set_item(it, HEX, c == 'H');
-	case 'p': case 'P':
-		return read_property(r, c == 'P', body, &negated) < 0 ? -1 : set_item(it, body, negated);
-	case 'x': case 'u':
+	case 'p':
+	case 'P':
+		return read_property(r, c == 'P', body, &negated) < 0 ? -1
+								      : set_item(it, body, negated);
+	case 'x':
+	case 'u':
 		return read_hex(r, it, c);
-	case 't': it->cp = 9; return 0;
-	case 'n': it->cp = 10; return 0;
-	case 'v': it->cp = 11; return 0;
-	case 'f': it->cp = 12; return 0;
-	case 'r': it->cp = 13; return 0;
-	case 'a': it->cp = 7; return 0;
-	case 'e': it->cp = 27; return 0;
-	case '0': it->cp = 0; return 0;
 	default:
 		r->p--;
 		r->p += char_at(r->p, &it->cp);
@@ -247,10 +197,8 @@ static bool read_posix(struct reader *r, struct item *it)
 	if (!close || close < name)
 		return false;
 	size_t n = (size_t)(close - name);
-	const char *body = n == 5 && !memcmp(name, "punct", 5) ? "\\p{P}\\p{S}" : NULL;
-	for (size_t i = 0; !body && i < sizeof(properties) / sizeof(*properties); i++)
-		if (strlen(properties[i].name) == n && !memcmp(properties[i].name, name, n))
-			body = properties[i].body;
+	bool punct = n == 5 && !memcmp(name, "punct", 5); /* with symbols, unlike \p{Punct} */
+	const char *body = punct ? "\\p{P}\\p{S}" : regex_property_find(name, n);
 	if (!body)
 		return false;
 	r->p = close + 2;
@@ -283,7 +231,8 @@ static int read_element(struct reader *r, struct set *s)
 		r->p += char_at(r->p, &it.cp);
 	}
 	add_item(s, &it);
-	bool range = !it.is_set && r->end - r->p > 1 && *r->p == '-' && r->p[1] != ']' && r->p[1] != '[';
+	bool range =
+		!it.is_set && r->end - r->p > 1 && *r->p == '-' && r->p[1] != ']' && r->p[1] != '[';
 	if (!range || (r->p[1] == '\\' && r->end - r->p > 2 && strchr("sSwWdDhHpP", r->p[2])))
 		return 0;
 	struct item to = {0};
@@ -301,8 +250,8 @@ static int read_element(struct reader *r, struct set *s)
 }
 
 /* Add what was read of a whole class to `into`. */
-static void close_class(struct set *last, const struct buf *parts, bool negated, struct set *into,
-	bool *plain)
+static void close_class(
+	struct set *last, const struct buf *parts, bool negated, struct set *into, bool *plain)
 {
 	struct buf text = BUF_INIT;
 	*plain = !parts->len && !last->others.len && last->body.len;
@@ -322,12 +271,13 @@ static void close_class(struct set *last, const struct buf *parts, bool negated,
 	buf_clear(&text);
 }
 
-/* r->p stands at '['. The class becomes part of `into`: its characters where it is a plain one, else
- * a matcher. */
+/* r->p stands at '['. The class becomes part of `into`: its characters where it is a plain one,
+ * else a matcher. */
 static int read_class(struct reader *r, struct set *into, bool *plain)
 {
 	struct set s = {BUF_INIT, BUF_INIT, 0};
-	struct buf parts = BUF_INIT; /* of an intersection: lookaheads, and at last the part itself */
+	struct buf parts =
+		BUF_INIT; /* of an intersection: lookaheads, and at last the part itself */
 	int rc = ++r->nesting > NESTING ? refuse(r, "deeply nested brackets") : 0;
 	r->p++;
 	bool negated = r->p < r->end && *r->p == '^', first = true;
@@ -377,8 +327,9 @@ static int escape_outside(struct reader *r)
 	r->has_atom = strchr("bBAzZG", c) == NULL;
 	r->atom = r->out->len;
 	if (c == 'b' || c == 'B') {
-		buf_printf(r->out, c == 'b' ? "(?:(?<=[%s])(?![%s])|(?<![%s])(?=[%s]))"
-					    : "(?:(?<=[%s])(?=[%s])|(?<![%s])(?![%s]))",
+		buf_printf(r->out,
+			c == 'b' ? "(?:(?<=[%s])(?![%s])|(?<![%s])(?=[%s]))"
+				 : "(?:(?<=[%s])(?=[%s])|(?<![%s])(?![%s]))",
 			WORD_ALONE, WORD_ALONE, WORD_ALONE, WORD_ALONE);
 		r->p += 2;
 		return 0;
@@ -507,7 +458,8 @@ static void brace_outside(struct reader *r)
 		memcpy(text, r->p, (size_t)(close - r->p + 1));
 	bool exact = sscanf(text, "{%5u}%n", &lo, &n) == 1 && n;
 	bool full = !exact && sscanf(text, "{%5u,%5u}%n", &lo, &hi, &n) == 2 && n;
-	bool least = !exact && !full && sscanf(text, "{%5u%c}%n", &lo, &comma, &n) == 2 && n && comma == ',';
+	bool least = !exact && !full && sscanf(text, "{%5u%c}%n", &lo, &comma, &n) == 2 && n &&
+		     comma == ',';
 	bool most = !exact && !full && !least && sscanf(text, "{,%5u}%n", &hi, &n) == 1 && n;
 	if (!r->has_atom || (!exact && !full && !least && !most)) {
 		r->atom = r->out->len;
@@ -551,14 +503,19 @@ static int one_outside(struct reader *r)
 	case '{':
 		brace_outside(r);
 		return 0;
-	case '*': case '+': case '?':
+	case '*':
+	case '+':
+	case '?':
 		buf_addc(r->out, *r->p++);
 		return 0;
-	case '|': case '^': case '$':
+	case '|':
+	case '^':
+	case '$':
 		r->has_atom = false;
 		buf_addc(r->out, *r->p++);
 		return 0;
-	case ']': case '}':
+	case ']':
+	case '}':
 		buf_addc(r->out, '\\');
 		break;
 	default:

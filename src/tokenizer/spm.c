@@ -22,7 +22,9 @@ int spm_piece(struct tokenizer *t, uint32_t id, const char *p, size_t len, int t
 	if (rc == 0)
 		rc = vocab_set(&t->vocab, id, buf_str(&valid), valid.len, VOCAB_MODEL, e);
 	if (rc == 0 && (type == SPM_UNKNOWN || type == SPM_CONTROL || type == SPM_USER_DEFINED)) {
-		const struct added a = {.id = id, .content = valid.p, .len = valid.len,
+		const struct added a = {.id = id,
+			.content = valid.p,
+			.len = valid.len,
 			.special = type != SPM_USER_DEFINED};
 		rc = added_add(&t->added, &a, e);
 	}
@@ -34,7 +36,8 @@ int spm_piece(struct tokenizer *t, uint32_t id, const char *p, size_t len, int t
 	return rc;
 }
 
-static int add_replace(struct normalizer *n, const char *from, bool literal, const char *to, struct err *e)
+static int add_replace(
+	struct normalizer *n, const char *from, bool literal, const char *to, struct err *e)
 {
 	struct norm_step *s = normalizer_add_text(n, NORM_REPLACE, to, strlen(to), e);
 	if (s)
@@ -77,11 +80,13 @@ int spm_pipeline(struct tokenizer *t, const struct spm_options *o, struct err *e
 	if (add_normalizers(t, o, e) < 0)
 		return -1;
 	enum prepend_scheme scheme = !o->prefix_space ? PREPEND_NEVER
-		: o->unigram ? PREPEND_ALWAYS : PREPEND_FIRST;
+				     : o->unigram     ? PREPEND_ALWAYS
+						      : PREPEND_FIRST;
 	if (!o->prefix_everywhere && add_metaspace(t, scheme, o->unigram, e) < 0)
 		return -1;
 	if (decoder_add_replace(&t->decoder, MARK, " ", e) < 0 ||
-		!decoder_add(&t->decoder, DEC_BYTE_FALLBACK, e) || !decoder_add(&t->decoder, DEC_FUSE, e))
+		!decoder_add(&t->decoder, DEC_BYTE_FALLBACK, e) ||
+		!decoder_add(&t->decoder, DEC_FUSE, e))
 		return -1;
 	struct dec_step *strip = o->prefix_space ? decoder_add(&t->decoder, DEC_STRIP, e) : NULL;
 	if (strip) {

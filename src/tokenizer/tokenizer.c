@@ -67,8 +67,8 @@ void tokenizer_close(struct tokenizer *t)
 /* --- the last steps of a loader --- */
 
 /* What an added token is looked for as in normalized text. */
-static int normalize_added(const struct tokenizer *t, struct added *a, struct regex_work *work,
-	struct err *e)
+static int normalize_added(
+	const struct tokenizer *t, struct added *a, struct regex_work *work, struct err *e)
 {
 	struct ntext s = {0}, tmp = {0};
 	buf_add(&s.s, a->content, a->len);

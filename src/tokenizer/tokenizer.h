@@ -56,8 +56,8 @@ int tokenizer_decode(const struct tokenizer *t, const uint32_t *ids, size_t n, b
 struct tok_stream {
 	const struct tokenizer *t; /* borrowed */
 	bool skip_special;
-	struct ids ids;	   /* the last ids: those given out last and those held back */
-	size_t known;	   /* how many of them are given out */
+	struct ids ids;    /* the last ids: those given out last and those held back */
+	size_t known;      /* how many of them are given out */
 	struct buf prefix; /* the text of those */
 };
 

@@ -1,5 +1,5 @@
-/* Unigram: the segmentation of a piece with the highest sum of scores (Viterbi), as `tokenizers` does
- * it: doubles, the first of equal paths, unknown characters next to each other become one. */
+/* Unigram: the segmentation of a piece with the highest sum of scores (Viterbi), as `tokenizers`
+ * does it: doubles, the first of equal paths, unknown characters next to each other become one. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,10 +19,10 @@ struct node { /* the best path that ends here */
 
 struct builder {
 	const struct vocab *v;
-	struct key { /* an entry; sorted by content */
+	struct key {            /* an entry; sorted by content */
 		uint64_t begin; /* its first 8 bytes, as a number that sorts alike */
 		uint32_t id;
-	} *sorted;
+	} * sorted;
 	struct trie *t;
 	size_t cap;
 };
@@ -160,8 +160,8 @@ static void offer(struct node *to, double score, uint32_t id, size_t start)
 	*to = (struct node){score, id, (uint32_t)start};
 }
 
-static int best_path(const struct model *m, const struct vocab *v, const char *p, size_t len, bool user,
-	struct node *nodes, struct err *e)
+static int best_path(const struct model *m, const struct vocab *v, const char *p, size_t len,
+	bool user, struct node *nodes, struct err *e)
 {
 	const struct unigram *u = &m->unigram;
 	double unknown = u->min_score - UNKNOWN_PENALTY;
@@ -206,15 +206,16 @@ static int add_unknown(const struct model *m, const struct vocab *v, const char 
 	return 0;
 }
 
-int unigram_encode(const struct model *m, const struct vocab *v, const char *p, size_t len, bool user,
-	struct model_work *w, struct ids *out, struct err *e)
+int unigram_encode(const struct model *m, const struct vocab *v, const char *p, size_t len,
+	bool user, struct model_work *w, struct ids *out, struct err *e)
 {
 	if (len >= INT32_MAX || mem_grow(&w->nodes, &w->cap_nodes, len + 1, sizeof(*w->nodes)) < 0)
 		return err_nomem(e);
 	struct node *nodes = w->nodes;
 	if (best_path(m, v, p, len, user, nodes, e) < 0)
 		return -1;
-	size_t next = len; /* turn the links around: `start` becomes the end of the token that begins here */
+	size_t next = len; /* turn the links around: `start` becomes the end of the token that
+			      begins here */
 	for (size_t end = len; end > 0;) {
 		size_t start = nodes[end].start;
 		nodes[end].start = (uint32_t)next;

@@ -68,7 +68,8 @@ static int make_room(struct vocab *v, uint32_t id, struct err *e)
 	return 0;
 }
 
-int vocab_set(struct vocab *v, uint32_t id, const char *p, size_t len, unsigned flags, struct err *e)
+int vocab_set(
+	struct vocab *v, uint32_t id, const char *p, size_t len, unsigned flags, struct err *e)
 {
 	size_t old_len;
 	if (id >= VOCAB_ID_LIMIT)
@@ -168,8 +169,8 @@ uint32_t vocab_find_model(const struct vocab *v, const char *p, size_t len)
 	return len <= v->longest ? of_model(v, vocab_find(v, p, len)) : NO_ID;
 }
 
-void vocab_find_models(const struct vocab *v, const char *const *p, const size_t *len, uint32_t *id,
-	size_t n)
+void vocab_find_models(
+	const struct vocab *v, const char *const *p, const size_t *len, uint32_t *id, size_t n)
 {
 	uint32_t hash[4], slot[4];
 	for (size_t i = 0; i < n; i++) {

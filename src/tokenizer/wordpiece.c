@@ -26,8 +26,8 @@ static uint32_t longest(const struct model *m, const struct vocab *v, const char
 	return NO_ID;
 }
 
-int wordpiece_encode(const struct model *m, const struct vocab *v, const char *p, size_t len, bool user,
-	struct model_work *w, struct ids *out, struct err *e)
+int wordpiece_encode(const struct model *m, const struct vocab *v, const char *p, size_t len,
+	bool user, struct model_work *w, struct ids *out, struct err *e)
 {
 	size_t chars = 0, before = out->len, end;
 	for (size_t i = 0; i < len; i += char_len(p + i))

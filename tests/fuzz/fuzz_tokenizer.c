@@ -1,7 +1,7 @@
 /* Tokenizer files from strangers. The first byte says which file the rest is: j tokenizer.json,
  * m tokenizer.model, t a tiktoken file, k tekken.json, v vocab.json and merges.txt (behind a NUL),
- * g GGUF, r a regular expression. What opens must encode and decode any text, and its stream must give
- * what decoding at once gives. */
+ * g GGUF, r a regular expression. What opens must encode and decode any text, and its stream must
+ * give what decoding at once gives. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +17,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char *const texts[] = {"", "Hello, it's a\n\n test  \xC3\xA9t\xC3\xA9 1234",
-	"\xE4\xB8\xAD\xE6\x96\x87 e\xCC\x81\xCC\xA7 \xE2\x96\x81 <s>[X]</s> \xF0\x9F\x98\x80\xFF\xFE \xED\x95\x9C",
+	"\xE4\xB8\xAD\xE6\x96\x87 e\xCC\x81\xCC\xA7 \xE2\x96\x81 <s>[X]</s> "
+	"\xF0\x9F\x98\x80\xFF\xFE \xED\x95\x9C",
 	"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
 
 static void write_file(const char *dir, const char *name, const uint8_t *p, size_t n)
@@ -40,7 +41,8 @@ static void decode_both_ways(const struct tokenizer *t, const struct ids *ids, b
 		if (tok_stream_push(&s, ids->p[i], &pieces, &e) < 0)
 			abort();
 	if (ok && (tok_stream_flush(&s, &pieces, &e) < 0 || !utf8_valid(buf_str(&once), once.len) ||
-			  pieces.len != once.len || memcmp(buf_str(&pieces), buf_str(&once), once.len) != 0))
+			  pieces.len != once.len ||
+			  memcmp(buf_str(&pieces), buf_str(&once), once.len) != 0))
 		abort();
 	tok_stream_clear(&s);
 	buf_clear(&once);
@@ -54,9 +56,11 @@ static void use(const struct tokenizer *t)
 	size_t n = tokenizer_vocab_size(t), len;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
 		for (int user = 0; user < 2; user++) {
-			const struct tok_span spans[] = {{"<s>", 3, false}, {texts[i], strlen(texts[i]), user}};
+			const struct tok_span spans[] = {
+				{"<s>", 3, false}, {texts[i], strlen(texts[i]), user}};
 			ids.len = 0;
-			if (tokenizer_encode(t, spans, 2, i % 2 ? TOK_ADD_SPECIAL : 0, &ids, &e) < 0)
+			if (tokenizer_encode(t, spans, 2, i % 2 ? TOK_ADD_SPECIAL : 0, &ids, &e) <
+				0)
 				continue;
 			for (size_t k = 0; k < ids.len; k++)
 				if (ids.p[k] < n && !tokenizer_token(t, ids.p[k], &len))
@@ -80,7 +84,8 @@ static void fuzz_regex(const char *p, size_t len)
 		struct regex_iter it;
 		regex_begin(&it, re, texts[3 * i], strlen(texts[3 * i]));
 		while (regex_next(&it, work, &start, &end, &e) > 0) {
-			if (start > end || end > strlen(texts[3 * i]) || start < (last < end ? 0 : last))
+			if (start > end || end > strlen(texts[3 * i]) ||
+				start < (last < end ? 0 : last))
 				abort();
 			last = end;
 		}
@@ -135,7 +140,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		snprintf(path, sizeof(path), "%s/%s", dir, names[i].name);
 		if (data[0] != 'g')
 			open_folder(dir, &c);
-		else if (checkpoint_open(&gguf, path, CHECKPOINT_TENSORS_OPTIONAL, &e) == 0 && gguf->gguf)
+		else if (checkpoint_open(&gguf, path, CHECKPOINT_TENSORS_OPTIONAL, &e) == 0 &&
+			 gguf->gguf)
 			open_folder(dir, &(struct checkpoint){.gguf = gguf->gguf, .path = path});
 		checkpoint_close(gguf);
 		unlink(path);

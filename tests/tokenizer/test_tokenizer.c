@@ -1,5 +1,5 @@
-/* tokenizer/ against `tokenizers`' own results (../shared/vectors beside the checkout; a visible skip
- * where that folder is missing), and what no oracle covers: provenance, one long letter. */
+/* tokenizer/ against `tokenizers`' own results (../shared/vectors beside the checkout; a visible
+ * skip where that folder is missing), and what no oracle covers: provenance, one long letter. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,8 +15,8 @@
 struct line { /* one line of cases.jsonl or decode.jsonl */
 	struct buf text, decoded, decoded_skip;
 	struct ids ids;
-	struct buf pieces;  /* what the stream gave, one piece behind the other */
-	size_t *piece_end;  /* [ids.len] into pieces, where "nothing yet" repeats the last */
+	struct buf pieces; /* what the stream gave, one piece behind the other */
+	size_t *piece_end; /* [ids.len] into pieces, where "nothing yet" repeats the last */
 	bool has_text, has_decoded, has_skip, has_stream, add_special, skip_special, sensitive;
 };
 
@@ -96,15 +96,16 @@ static int line_read(struct line *l, const char *p, size_t len, struct err *e)
 	return rc;
 }
 
-static bool decodes_to(const struct tokenizer *t, const struct ids *ids, bool skip,
-	const struct buf *want)
+static bool decodes_to(
+	const struct tokenizer *t, const struct ids *ids, bool skip, const struct buf *want)
 {
 	struct err e = ERR_INIT;
 	struct buf got = BUF_INIT;
-	bool ok = tokenizer_decode(t, ids->p, ids->len, skip, &got, &e) == 0 && got.len == want->len &&
-		  !memcmp(buf_str(&got), buf_str(want), got.len);
+	bool ok = tokenizer_decode(t, ids->p, ids->len, skip, &got, &e) == 0 &&
+		  got.len == want->len && !memcmp(buf_str(&got), buf_str(want), got.len);
 	if (!ok)
-		printf("# decode: want \"%.200s\", got \"%.200s\" %s\n", buf_str(want), buf_str(&got), e.msg);
+		printf("# decode: want \"%.200s\", got \"%.200s\" %s\n", buf_str(want),
+			buf_str(&got), e.msg);
 	buf_clear(&got);
 	return ok;
 }
@@ -114,8 +115,10 @@ static bool encodes_to(const struct tokenizer *t, const struct line *l)
 	struct err e = ERR_INIT;
 	struct ids got = {0};
 	struct tok_span span = {buf_str(&l->text), l->text.len, false};
-	bool ok = tokenizer_encode(t, &span, 1, l->add_special ? TOK_ADD_SPECIAL : 0, &got, &e) == 0 &&
-		  got.len == l->ids.len && (!got.len || !memcmp(got.p, l->ids.p, got.len * sizeof(*got.p)));
+	bool ok = tokenizer_encode(t, &span, 1, l->add_special ? TOK_ADD_SPECIAL : 0, &got, &e) ==
+			  0 &&
+		  got.len == l->ids.len &&
+		  (!got.len || !memcmp(got.p, l->ids.p, got.len * sizeof(*got.p)));
 	if (!ok) {
 		size_t i = 0;
 		while (i < got.len && i < l->ids.len && got.p[i] == l->ids.p[i])
@@ -147,15 +150,16 @@ static bool streams_to(const struct tokenizer *t, const struct line *l)
 		if (!l->skip_special || !tokenizer_is_special(t, l->ids.p[i]))
 			open = is_byte(t, l->ids.p[i]);
 		ok = tok_stream_push(&s, l->ids.p[i], &got, &e) == 0 &&
-		     (got.len <= l->decoded.len && !memcmp(buf_str(&got), buf_str(&l->decoded), got.len));
+		     (got.len <= l->decoded.len &&
+			     !memcmp(buf_str(&got), buf_str(&l->decoded), got.len));
 		if (l->has_stream && l->piece_end && got.len < l->piece_end[i] && !open)
 			same = false;
 	}
 	ok = ok && tok_stream_flush(&s, &got, &e) == 0 && got.len == l->decoded.len &&
 	     !memcmp(buf_str(&got), buf_str(&l->decoded), got.len);
 	if (!ok || !same)
-		printf("# stream: want \"%.200s\", got \"%.200s\"%s %s\n", buf_str(&l->decoded), buf_str(&got),
-			same ? "" : " (late)", e.msg);
+		printf("# stream: want \"%.200s\", got \"%.200s\"%s %s\n", buf_str(&l->decoded),
+			buf_str(&got), same ? "" : " (late)", e.msg);
 	tok_stream_clear(&s);
 	buf_clear(&got);
 	return ok && same;
@@ -198,8 +202,8 @@ static void check_file(const struct tokenizer *t, const char *path, const char *
 		line_clear(&l);
 		p = nl + 1;
 	}
-	snprintf(more, sizeof(more), "%d lines, %d wrong, %d hang on Unicode tables", good + bad, bad,
-		sensitive);
+	snprintf(more, sizeof(more), "%d lines, %d wrong, %d hang on Unicode tables", good + bad,
+		bad, sensitive);
 	report(bad == 0 && good > 0, name, more);
 	buf_clear(&all);
 }
@@ -225,7 +229,8 @@ static void check_entry(const char *root, const char *entry)
 		report(false, entry, e.msg);
 		return;
 	}
-	snprintf(name, sizeof(name), "%s: at most 100 bytes of tables a token, as the planner has it", entry);
+	snprintf(name, sizeof(name),
+		"%s: at most 100 bytes of tables a token, as the planner has it", entry);
 	report(tokenizer_memory(t) <= tokenizer_vocab_size(t) * 100 + (1 << 20), name, "");
 	size_t stem = strlen(path);
 	bool gguf = stem > 5 && !strcmp(path + stem - 5, ".gguf");
@@ -270,7 +275,8 @@ static void check_provenance(const struct tokenizer *t)
 	int64_t end = tokenizer_id(t, tag, strlen(tag));
 	struct tok_span span = {tag, strlen(tag), false};
 	bool ok = tokenizer_encode(t, &span, 1, 0, &whole, &e) == 0;
-	report(ok && whole.len == 1 && whole.p[0] == end, "a tag of the template is one token", e.msg);
+	report(ok && whole.len == 1 && whole.p[0] == end, "a tag of the template is one token",
+		e.msg);
 	span.user = true;
 	ok = tokenizer_encode(t, &span, 1, 0, &user, &e) == 0 && user.len > 1 &&
 	     tokenizer_decode(t, user.p, user.len, true, &text, &e) == 0;
@@ -289,9 +295,10 @@ static void check_provenance(const struct tokenizer *t)
 	buf_clear(&text);
 }
 
-/* Time linear in the text, whatever it repeats, and no match limit reached. exact: and the same text
- * comes back. */
-static void check_long_run(const struct tokenizer *t, const char *name, const char *unit, bool exact)
+/* Time linear in the text, whatever it repeats, and no match limit reached. exact: and the same
+ * text comes back. */
+static void check_long_run(
+	const struct tokenizer *t, const char *name, const char *unit, bool exact)
 {
 	struct err e = ERR_INIT;
 	struct ids ids = {0};
@@ -303,8 +310,8 @@ static void check_long_run(const struct tokenizer *t, const char *name, const ch
 	bool ok = tokenizer_encode(t, &span, 1, 0, &ids, &e) == 0 &&
 		  tokenizer_decode(t, ids.p, ids.len, false, &text, &e) == 0 &&
 		  (!exact || (text.len == run.len && !memcmp(text.p, run.p, run.len)));
-	snprintf(what, sizeof(what), "%s: 1 MiB that begins with byte %02X goes there and back", name,
-		(unsigned)(unsigned char)*unit);
+	snprintf(what, sizeof(what), "%s: 1 MiB that begins with byte %02X goes there and back",
+		name, (unsigned)(unsigned char)*unit);
 	report(ok, what, e.msg);
 	buf_clear(&run);
 	buf_clear(&text);
@@ -342,15 +349,19 @@ static void check_cuts(const struct tokenizer *t)
 	report(ok, "spans of one byte give the ids of the whole", e.msg);
 	ids_clear(&whole);
 	ids_clear(&cut);
-	span = (struct tok_span){"a\xF0\x9F\x9A" "b\xFF", 6, true};
+	span = (struct tok_span){"a\xF0\x9F\x9A"
+				 "b\xFF",
+		6, true};
 	struct buf back = BUF_INIT;
 	ok = tokenizer_encode(t, &span, 1, 0, &whole, &e) == 0 &&
 	     tokenizer_decode(t, whole.p, whole.len, false, &back, &e) == 0 &&
-	     !strcmp(buf_str(&back), "a\xEF\xBF\xBD" "b\xEF\xBF\xBD");
+	     !strcmp(buf_str(&back), "a\xEF\xBF\xBD"
+				     "b\xEF\xBF\xBD");
 	report(ok, "ill-formed bytes count as U+FFFD", e.msg);
 	uint32_t absurd = UINT32_MAX;
 	buf_reset(&back);
-	report(tokenizer_decode(t, &absurd, 1, false, &back, &e) < 0, "an id out of range is an error", "");
+	report(tokenizer_decode(t, &absurd, 1, false, &back, &e) < 0,
+		"an id out of range is an error", "");
 	ids_clear(&whole);
 	buf_clear(&back);
 }
@@ -359,7 +370,8 @@ static void check_cuts(const struct tokenizer *t)
  * which are the text. */
 static void check_named_pretokenizers(void)
 {
-	static const char text[] = "It's 12345 \xE4\xB8\xAD\xE6\x96\x87 na\xC3\xAFve,\n\n  x=[1];\t\xED\x95\x9C!";
+	static const char text[] =
+		"It's 12345 \xE4\xB8\xAD\xE6\x96\x87 na\xC3\xAFve,\n\n  x=[1];\t\xED\x95\x9C!";
 	struct err e = ERR_INIT;
 	const struct gguf_pre *p;
 	size_t n = 0;
@@ -376,7 +388,8 @@ static void check_named_pretokenizers(void)
 		ok = ok && work && pretokenizer_run(&pre, &t, &tmp, &pieces, &spare, work, &e) == 0;
 		for (size_t i = 0; i < pieces.n; i++)
 			sum += pieces.p[i].start == sum ? pieces.p[i].len : 0;
-		ok = ok && sum == strlen(text) && pieces.n > 2 && gguf_pre_find(p->name, strlen(p->name)) == p;
+		ok = ok && sum == strlen(text) && pieces.n > 2 &&
+		     gguf_pre_find(p->name, strlen(p->name)) == p;
 		if (!ok)
 			printf("# %s: %s\n", p->name, e.msg);
 		pretokenizer_clear(&pre);
@@ -410,7 +423,8 @@ int main(void)
 		check_cuts(t);
 		char more[64];
 		snprintf(more, sizeof(more), "%zu bytes", tokenizer_memory(t));
-		report(tokenizer_memory(t) <= 3u << 20, "SmolLM2's tables take at most 3 MiB", more);
+		report(tokenizer_memory(t) <= 3u << 20, "SmolLM2's tables take at most 3 MiB",
+			more);
 	} else {
 		report(false, "open smollm2", e.msg);
 	}
@@ -420,7 +434,7 @@ int main(void)
 	check_long_runs(root, "synth-deepseek", true);
 	check_long_runs(root, "phi-3", true);
 	check_long_runs(root, "synth-unigram-bf", false); /* folds spaces */
-	check_long_runs(root, "t5-small", false); /* has unknown characters */
+	check_long_runs(root, "t5-small", false);         /* has unknown characters */
 	printf("1..%d\n", n_test);
 	return n_bad != 0;
 }
