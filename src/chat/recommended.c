@@ -83,5 +83,7 @@ char *chat_recommended_note(const struct chat *c)
 		buf_printf(&b, "%s %s", setting_name((enum setting)i), v ? v : "");
 		free(v);
 	}
+	if (c->model->note)
+		buf_printf(&b, "%s%s", b.len ? "; " : "", c->model->note);
 	return b.p ? buf_take(&b) : NULL;
 }

@@ -132,8 +132,12 @@ static role_names names_starcoder2 = {
 	[ROLE_DOWN_BIAS] = "@layers.%u.mlp.c_proj.bias",
 };
 
-static role_names names_gguf_no_gate = {
+static role_names names_no_gate = {
 	[ROLE_GATE] = "",
+};
+
+static role_names names_gguf_seed = {
+	[ROLE_FFN_NORM] = "blk.%u.post_attention_norm.weight",
 };
 
 static role_names names_gpt2 = {
@@ -306,6 +310,21 @@ const struct arch arch_table[] = {
 	{"glm4", "glm4", 0, ROPE_PAIR, ROPE_PAIR,
 		{4096, 13696, 40, 32, 2, 128, 151552, 131072, 1.5625e-7, 10000, 0.5, ACT_SILU, false, 0}, LLAMA,
 		.hf_more = &names_glm4, .gguf_more = &names_gguf_glm4},
+	{"arcee", "arcee", 0, ROPE_HALF, ROPE_PAIR,
+		{2560, 18432, 32, 32, 0, 0, 32000, 4096, 1e-5, 10000, 0, ACT_RELU2, false, 0}, LLAMA,
+		.hf_more = &names_no_gate, .gguf_more = &names_no_gate},
+	{"seed_oss", "seed_oss", 0, ROPE_HALF, ROPE_HALF,
+		{4096, 27648, 64, 80, 8, 128, 155136, 524288, 1e-6, 10000, 0, ACT_SILU, false, 0}, LLAMA,
+		.gguf_more = &names_gguf_seed},
+	{"ernie4_5", "ernie4_5", 0, ROPE_PAIR, ROPE_PAIR,
+		{1024, 3072, 18, 16, 2, 128, 103424, 131072, 1e-5, 500000, 0, ACT_SILU, true, 0}, LLAMA},
+	{"nemotron", "nemotron", ARCH_LAYER_NORM | ARCH_PLUS_ONE, ROPE_HALF, ROPE_HALF,
+		{6144, 24576, 32, 48, 0, 0, 256000, 4096, 1e-5, 10000, 0.5, ACT_RELU2, false, 0}, LLAMA,
+		.hf_more = &names_no_gate, .gguf_more = &names_no_gate},
+	{"exaone4", "exaone4", ARCH_WINDOW, ROPE_HALF, ROPE_HALF,
+		{4096, 16384, 32, 32, 32, 0, 102400, 2048, 1e-5, 10000, 0, ACT_SILU, false, 4096}, LLAMA,
+		.hf_more = &names_olmo2, .gguf_more = &names_gguf_olmo2, .json = json_exaone4,
+		.gguf_meta = gguf_exaone4},
 	{"stablelm|stablelm_epoch", "stablelm", ARCH_LAYER_NORM, ROPE_HALF, ROPE_HALF,
 		{2560, 6912, 32, 32, 32, 0, 50304, 4096, 1e-5, 10000, 0.25, ACT_SILU, false, 0}, LLAMA,
 		.hf_more = &names_stablelm, .json = json_stablelm, .gguf_meta = gguf_stablelm},
@@ -320,13 +339,13 @@ const struct arch arch_table[] = {
 		"transformer.", &names_falcon, NULL, &names_gguf, &names_gguf_falcon, json_falcon, NULL},
 	{"starcoder2", "starcoder2", ARCH_LAYER_NORM | ARCH_WINDOW, ROPE_HALF, ROPE_HALF,
 		{3072, 12288, 30, 24, 2, 0, 49152, 4096, 1e-5, 10000, 0, ACT_GELU_TANH, true, 0}, LLAMA,
-		.hf_more = &names_starcoder2, .gguf_more = &names_gguf_no_gate},
+		.hf_more = &names_starcoder2, .gguf_more = &names_no_gate},
 	{"gpt2", "gpt2", ARCH_LAYER_NORM | ARCH_TRANSPOSED | ARCH_NO_ROPE, ROPE_HALF, ROPE_HALF,
 		{768, 0, 12, 12, 0, 0, 50257, 1024, 1e-5, 10000, 0, ACT_GELU_TANH, true, 0},
 		"transformer.", &names_gpt2, NULL, &names_gguf, &names_gguf_gpt2, json_gpt2, NULL},
 	{"gpt_neox", "gptneox", ARCH_LAYER_NORM | ARCH_PARALLEL | ARCH_QKV_GROUPS, ROPE_HALF, ROPE_HALF,
 		{6144, 24576, 44, 64, 0, 0, 50432, 2048, 1e-5, 10000, 0.25, ACT_GELU_ERF, false, 0},
-		"gpt_neox.", &names_neox, NULL, &names_gguf, &names_gguf_no_gate, json_neox, gguf_neox},
+		"gpt_neox.", &names_neox, NULL, &names_gguf, &names_no_gate, json_neox, gguf_neox},
 	{"opt", NULL, ARCH_LAYER_NORM | ARCH_NO_ROPE, ROPE_HALF, ROPE_HALF,
 		{768, 3072, 12, 12, 0, 0, 50272, 2048, 1e-5, 10000, 0, ACT_RELU, true, 0},
 		"model.decoder.", &names_opt, NULL, NULL, NULL, json_opt, NULL},

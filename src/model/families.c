@@ -158,6 +158,25 @@ void json_cohere2(struct config *c, struct model *m)
 		m->layers[i].rope = m->layers[i].windowed ? 0 : ROPE_NONE;
 }
 
+/* Beside windowed layers, full ones have no positions; without any window, all have. */
+void json_exaone4(struct config *c, struct model *m)
+{
+	if (!m->window)
+		return;
+	const cJSON *pattern = config_get(c->text, "sliding_window_pattern");
+	if (pattern && cJSON_IsString(pattern)) { /* such as LLLG, repeated */
+		size_t len = strlen(pattern->valuestring);
+		for (uint32_t i = 0; len && i < m->n_layers; i++)
+			m->layers[i].windowed = pattern->valuestring[i % len] == 'L';
+		if (config_get(c->text, "layer_types"))
+			config_windows(c, m, 0);
+	} else {
+		config_windows(c, m, config_count(c, "sliding_window_pattern", 4));
+	}
+	for (uint32_t i = 0; i < m->n_layers; i++)
+		m->layers[i].rope = m->layers[i].windowed ? 0 : ROPE_NONE;
+}
+
 void json_falcon(struct config *c, struct model *m)
 {
 	bool new_style = config_flag(c, "new_decoder_architecture", false);

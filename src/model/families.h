@@ -8,12 +8,12 @@ typedef void json_hook(struct config *c, struct model *m);
 typedef void gguf_hook(struct gguf_config *c, struct model *m);
 
 json_hook json_qwen2, json_gemma, json_gemma2, json_gemma3, json_olmo, json_olmo3, json_granite,
-	json_smollm3, json_stablelm, json_cohere, json_cohere2, json_falcon, json_gpt2, json_neox, json_opt,
+	json_smollm3, json_stablelm, json_cohere, json_cohere2, json_falcon, json_gpt2, json_neox, json_opt, json_exaone4,
 	json_baichuan, json_chatglm, json_qwen, json_minicpm, json_mixtral, json_qwen2_moe, json_qwen3_moe,
 	json_olmoe, json_deepseek2, json_deepseek3, json_glm4_moe, json_gpt_oss;
 
 gguf_hook gguf_gemma, gguf_gemma2, gguf_gemma3, gguf_windows, gguf_olmo, gguf_olmo2, gguf_granite,
-	gguf_minicpm, gguf_smollm3, gguf_stablelm, gguf_neox, gguf_cohere, gguf_cohere2, gguf_baichuan,
+	gguf_minicpm, gguf_smollm3, gguf_stablelm, gguf_neox, gguf_cohere, gguf_cohere2, gguf_exaone4, gguf_baichuan,
 	gguf_qwen, gguf_llama, gguf_qwen2_moe, gguf_qwen3_moe, gguf_deepseek2, gguf_glm4_moe, gguf_gpt_oss;
 
 #endif

@@ -149,6 +149,13 @@ void gguf_cohere2(struct gguf_config *c, struct model *m)
 		m->layers[i].rope = m->layers[i].windowed ? 0 : ROPE_NONE;
 }
 
+void gguf_exaone4(struct gguf_config *c, struct model *m)
+{
+	windows(c, m, 0, 4);
+	for (uint32_t i = 0; m->window && i < m->n_layers; i++)
+		m->layers[i].rope = m->layers[i].windowed ? 0 : ROPE_NONE;
+}
+
 /* The 13B models have ALiBi; the file does not say so, but they alone have 40 layers. */
 void gguf_baichuan(struct gguf_config *c, struct model *m)
 {
