@@ -63,8 +63,7 @@ static int open_parts(struct engine *en, struct err *e)
 	struct backend *b = en->c.backend;
 	const struct stream_config sc = {.checkpoint = en->c.checkpoint, .schedule = &p->schedule,
 		.tiers = p->tiers, .ring_bytes = p->ring_bytes, .device_ring_bytes = p->device_ring_bytes,
-		.expert_bytes = p->expert_bytes,
-		.backend = b, .reader = en->c.reader};
+		.expert_bytes = p->expert_bytes, .backend = b, .reader = en->c.reader};
 	if (!(en->trace = trace_new(en->c.model->n_layers)) || !(en->event = b->ops->event_new(b)))
 		return err_nomem(e);
 	const struct schedule *s = &p->schedule;

@@ -10,7 +10,10 @@
 #define MIB ((uint64_t)1 << 20)
 #define CHUNK_MIN (MIB / 2)
 #define CHUNK_MAX (8 * MIB)
-#define RING_CHUNKS 16	       /* reads ahead: enough for the drive's full bandwidth */
+#define RING_CHUNKS 16	       /* reads ahead, but no more than RING_MAX: enough for the drive's bandwidth */
+#define RING_MAX (64 * MIB)
+#define LEAST_CHUNKS 16384     /* the smallest chunk is so large that there are no more of them, up to CHUNK_MAX */
+#define TABLE_BYTES 256	       /* of a chunk in the tables of schedule, plan, stream and trace */
 #define BASE_GROWTH (3 * MIB)  /* what the process still adds: stacks, heap, buffers of the reader */
 #define BASE_LEAST (13 * MIB)  /* program, libraries and heap of a command that answers */
 #define TOKEN_BYTES 100        /* a vocabulary entry in the tokenizer's tables, its merges included */
@@ -30,10 +33,18 @@ static uint64_t activation_bytes(const struct model *m, uint64_t n, uint64_t log
 	return buffers_work(&w, NULL, m, n, logits_rows, 0) + moe_host_bytes(m, n) + 16 * MEM_PAGE;
 }
 
+/* Beside ring, resident chunks and experts, in host memory. What a device holds itself is staged there. */
 static uint64_t fixed_bytes(const struct plan *p)
 {
-	return p->base_bytes + p->backend_bytes + p->kv_bytes + p->activation_bytes + p->small_bytes +
-		p->embed_bytes;
+	uint64_t sum = p->base_bytes + p->backend_bytes + p->activation_bytes + p->embed_bytes;
+	return p->request.host_memory ? sum + p->kv_bytes + p->small_bytes : sum;
+}
+
+/* What depends on how the weights are cut: tables, and on the device's side the stage of experts. */
+static uint64_t table_bytes(const struct plan *p, const struct schedule *s)
+{
+	uint64_t stage = p->request.host_memory ? 0 : stream_stage_bytes(s);
+	return TABLE_BYTES * (s->n + s->n_expert_chunks) + stage;
 }
 
 static uint64_t embed_row(const struct model *m)
@@ -41,31 +52,53 @@ static uint64_t embed_row(const struct model *m)
 	return model_weight(m, m->n_layers, ROLE_EMBED)->row_bytes + sizeof(uint32_t);
 }
 
+static uint64_t least_chunk(const struct model *m)
+{
+	uint64_t chunk = CHUNK_MIN;
+	while (chunk < CHUNK_MAX && m->bytes / chunk > LEAST_CHUNKS)
+		chunk *= 2;
+	return chunk;
+}
+
+static uint64_t spans(const struct chunk *c, size_t n)
+{
+	uint64_t sum = 0;
+	for (size_t i = 0; i < n; i++)
+		sum += stream_resident_bytes(&c[i]);
+	return sum;
+}
+
+/* A cache of this size holds every expert. */
+static uint64_t all_experts(const struct schedule *s)
+{
+	return s->n_expert_chunks ? spans(s->expert_chunks, s->n_expert_chunks) + stream_expert_min(s, 0) : 0;
+}
+
 /* Choose the largest chunk whose comfortable ring takes at most a quarter of what the fixed parts
  * leave; below that the smallest chunk with the smallest ring, which defines the floor. */
-static int choose_chunks(struct plan *p, const struct model *m, uint64_t all_room, uint64_t wanted,
+static int choose_chunks(struct plan *p, const struct model *m, uint64_t room, uint64_t wanted,
 	struct err *e)
 {
 	uint64_t chunk = wanted ? wanted : CHUNK_MAX;
 	for (;; chunk /= 2) {
+		const struct schedule *s = &p->schedule;
 		schedule_clear(&p->schedule);
 		if (schedule_make(&p->schedule, m, chunk, e) < 0)
 			return -1;
-		uint64_t min = stream_ring_min(&p->schedule), all = 0;
-		uint64_t experts = stream_expert_min(&p->schedule, 0);
-		uint64_t room = all_room > experts ? all_room - experts : 0;
-		for (size_t i = 0; i < p->schedule.n; i++)
-			all += stream_resident_bytes(&p->schedule.chunks[i]);
-		uint64_t full = RING_CHUNKS * (mem_align_up(p->schedule.max_bytes, MEM_PAGE) + MEM_PAGE);
+		uint64_t min = stream_ring_min(s), table = table_bytes(p, s);
+		uint64_t all = spans(s->chunks, s->n) + all_experts(s) + min + table;
+		uint64_t full = RING_CHUNKS * (mem_align_up(s->max_bytes, MEM_PAGE) + MEM_PAGE);
+		bool last = wanted || chunk <= least_chunk(m);
 		p->chunk_bytes = chunk;
-		p->ring_bytes = full > min ? full : min;
-		if (all + min <= room) /* everything will be resident: the ring only feeds the first pass */
-			p->ring_bytes = min;
-		bool last = wanted || chunk <= CHUNK_MIN;
-		if (p->ring_bytes <= room / 4 || (all + min <= room && last))
+		p->table_bytes = table;
+		p->ring_bytes = full < RING_MAX ? full : RING_MAX;
+		if (p->ring_bytes < min || (p->request.host_memory && all <= room))
+			p->ring_bytes = min; /* all resident: the ring only feeds the first pass */
+		if (p->ring_bytes + table <= room / 4 || (all <= room && last))
 			return 0;
 		if (last) {
-			p->ring_bytes = room / 4 > min ? room / 4 / MEM_PAGE * MEM_PAGE : min;
+			uint64_t quarter = room / 4 / MEM_PAGE * MEM_PAGE;
+			p->ring_bytes = quarter > min ? quarter : min;
 			return 0;
 		}
 	}
@@ -121,9 +154,11 @@ static int tell_layers(struct plan *p, const struct model *m, struct err *e)
 static uint64_t floor_of(struct plan *p, const struct model *m, uint64_t wanted, struct err *e)
 {
 	struct schedule s;
-	if (schedule_make(&s, m, wanted ? wanted : CHUNK_MIN, e) < 0)
+	if (schedule_make(&s, m, wanted ? wanted : least_chunk(m), e) < 0)
 		return 0;
-	uint64_t min = fixed_bytes(p) + stream_ring_min(&s) + stream_expert_min(&s, 0);
+	uint64_t min = fixed_bytes(p) + table_bytes(p, &s) + stream_ring_min(&s);
+	if (p->request.host_memory)
+		min += stream_expert_min(&s, m->moe.top_k);
 	schedule_clear(&s);
 	return mem_align_up(min, MIB);
 }
@@ -146,24 +181,44 @@ static void choose_ctx(struct plan *p, const struct model *m, const struct plan_
 	}
 }
 
-static int plan_device(struct plan *p, const struct plan_request *r, struct err *e)
+/* `room` bytes of a tier: the experts of one layer first, then chunks that every pass uses, then more
+ * experts: a byte of those saves a read only when its expert is chosen. Returns the bytes taken. */
+static uint64_t divide(struct plan *p, const struct model *m, uint8_t tier, bool experts, uint64_t room)
 {
-	uint64_t fixed = p->kv_bytes + p->activation_bytes + p->small_bytes;
+	const struct schedule *s = &p->schedule;
+	uint64_t least = experts ? stream_expert_min(s, m->moe.top_k) : 0;
+	least = least < room ? least : room;
+	uint64_t used = spread(p, TIER_DISK, tier, room - least);
+	if (!experts || !s->n_expert_chunks)
+		return used;
+	uint64_t all = all_experts(s), rest = room - used;
+	p->expert_bytes = (rest < all ? rest : all) / MEM_PAGE * MEM_PAGE;
+	return used + p->expert_bytes;
+}
+
+static int plan_device(struct plan *p, const struct model *m, struct err *e)
+{
+	const uint64_t vram = p->request.vram;
 	p->device_ring_bytes = p->ring_bytes;
-	if (fixed + p->device_ring_bytes > r->vram)
+	uint64_t fixed = p->kv_bytes + p->activation_bytes + p->small_bytes + p->device_ring_bytes;
+	uint64_t least = fixed + stream_expert_min(&p->schedule, m->moe.top_k);
+	if (least > vram) {
+		p->device_ring_bytes = stream_ring_min(&p->schedule);
+		least += p->device_ring_bytes - p->ring_bytes;
+		fixed += p->device_ring_bytes - p->ring_bytes;
+	}
+	if (least > vram)
 		return err_set(e, ERR_BUDGET, "a VRAM budget of %llu MiB is too small: the smallest that works is %llu MiB",
-			(unsigned long long)(r->vram / MIB),
-			(unsigned long long)((fixed + p->device_ring_bytes + MIB - 1) / MIB));
-	p->vram_bytes = r->vram;
-	p->vram_used = fixed + p->device_ring_bytes;
-	p->vram_used += spread(p, TIER_DISK, TIER_VRAM, r->vram - p->vram_used);
+			(unsigned long long)(vram / MIB), (unsigned long long)((least + MIB - 1) / MIB));
+	p->vram_bytes = vram;
+	p->vram_used = fixed + divide(p, m, TIER_VRAM, true, vram - fixed);
 	return 0;
 }
 
 /* Of the budget, at most the whole embedding; none where the resident head is the same matrix. */
 static uint64_t left_over(const struct plan *p, const struct model *m)
 {
-	uint64_t used = fixed_bytes(p) + p->ring_bytes + p->expert_bytes, all = embed_row(m) * m->vocab;
+	uint64_t used = fixed_bytes(p) + p->table_bytes + p->ring_bytes + p->expert_bytes, all = embed_row(m) * m->vocab;
 	for (size_t i = 0; i < p->schedule.n; i++)
 		if (p->tiers[i] == TIER_RAM)
 			used += stream_resident_bytes(&p->schedule.chunks[i]);
@@ -171,21 +226,9 @@ static uint64_t left_over(const struct plan *p, const struct model *m)
 	return m->tied ? 0 : left < all ? left : all;
 }
 
-/* A cache for experts: what `room` is left, at most all of them. Every token needs the dense weights, but
- * of the experts only a few, so that these come second. */
-static uint64_t expert_bytes(const struct plan *p, uint64_t room)
-{
-	const struct schedule *s = &p->schedule;
-	uint64_t all = stream_expert_min(s, 0);
-	for (size_t i = 0; i < s->n_expert_chunks; i++)
-		all += stream_resident_bytes(&s->expert_chunks[i]) + MEM_PAGE;
-	room = mem_align_down(room, MEM_PAGE);
-	return !s->n_expert_chunks ? 0 : room < all ? room : all;
-}
-
 int plan_make(struct plan *p, const struct model *m, const struct plan_request *r, struct err *e)
 {
-	*p = (struct plan){.kv_type = r->kv_type,
+	*p = (struct plan){.request = *r, .kv_type = r->kv_type,
 		.prefill_rows = r->prefill_rows ? r->prefill_rows : PLAN_PREFILL_ROWS,
 		.logits_rows = r->logits_rows ? r->logits_rows : 1};
 	/* The same for `plan`, which loads no tokenizer, as for a run, which does: an estimate, unless
@@ -212,7 +255,6 @@ int plan_make(struct plan *p, const struct model *m, const struct plan_request *
 			(unsigned long long)(p->ram_bytes / MIB),
 			(unsigned long long)(p->min_ram_bytes / MIB),
 			(unsigned long long)((p->kv_bytes + MIB - 1) / MIB), p->ctx);
-	p->request = *r;
 	p->request.ctx = p->ctx;
 	p->request.base = p->base_bytes - BASE_GROWTH;
 	uint64_t room = p->ram_bytes - fixed_bytes(p);
@@ -223,11 +265,10 @@ int plan_make(struct plan *p, const struct model *m, const struct plan_request *
 		err_nomem(e);
 		goto fail;
 	}
-	if (!r->host_memory && plan_device(p, r, e) < 0)
+	if (!r->host_memory && plan_device(p, m, e) < 0)
 		goto fail;
-	uint64_t least = stream_expert_min(&p->schedule, 0);
-	uint64_t kept = spread(p, TIER_DISK, TIER_RAM, room - p->ring_bytes - least);
-	p->expert_bytes = expert_bytes(p, room - p->ring_bytes - kept);
+	room -= p->ring_bytes + p->table_bytes;
+	divide(p, m, TIER_RAM, r->host_memory, room);
 	if (tell_layers(p, m, e) == 0) {
 		if (!p->streamed_bytes) /* what is left is for rows of the embedding */
 			p->embed_bytes += left_over(p, m);

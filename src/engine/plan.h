@@ -1,6 +1,9 @@
 /* The planner: what stays in memory and what streams, computed once from the budgets.
  *
- * Host memory on a CPU:  ram = base + backend + kv + activations + small + ring + resident.
+ * Host memory on a CPU:
+ *   ram = base + backend + kv + activations + small + embed + tables + ring + resident + experts.
+ * With a device of its own memory: vram = kv + activations + small + device ring + resident + experts,
+ *   ram = base + backend + activations (staged) + embed + tables + stage + ring + resident (pinned).
  * kv = 2 * layers * ctx * kv_heads * head_dim * bytes per element.
  * activations: the buffers of a pass of n = prefill_rows rows (engine/buffers.c).
  * A cyclic scan defeats LRU, so the resident set is fixed; it is spread evenly through the schedule,
@@ -35,7 +38,8 @@ struct plan {
 	uint64_t min_ram_bytes; /* the smallest budget that works with this context */
 	uint64_t base_bytes, backend_bytes, kv_bytes, activation_bytes, small_bytes, ring_bytes;
 	uint64_t embed_bytes; /* table of embedding rows met before */
-	uint64_t expert_bytes; /* cache for experts' chunks */
+	uint64_t table_bytes; /* what the number of chunks costs */
+	uint64_t expert_bytes; /* cache of experts' chunks, where the backend computes */
 	uint64_t device_ring_bytes, vram_bytes, vram_used; /* 0 with host_memory */
 	uint64_t resident_bytes;		     /* weights kept in RAM (and VRAM) */
 	uint64_t streamed_bytes;		     /* weights read from disk each pass */

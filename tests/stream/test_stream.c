@@ -237,40 +237,33 @@ static void an_error_once_is_no_error(void **state)
 static void an_error_names_the_place_and_passes(void **state)
 {
 	(void)state;
-	struct fixture f;
-	size_t failures = 0;
-	fixture_open(&f, 320, readers[READERS - 1], 8, 30);
-	fixture_stream(&f, 500000);
 	for (size_t bad = 0; bad < CHUNKS; bad++) {
-		const struct extent *x = &f.chunks[bad].data;
+		struct fixture f;
 		struct err e = ERR_INIT;
 		struct lease l;
-		uint64_t at = x->offset + x->bytes / 2;
+		size_t i = 0;
+		fixture_open(&f, 320, readers[bad % READERS], 8, 30);
+		const struct extent *x = &f.chunks[bad].data;
+		const uint64_t at = x->offset + x->bytes / 2;
 		fault_set(f.reader, 0, &(struct fault){FAULT_ERROR, x->file, at, at + 1, EIO, -1});
-		stream_rewind(f.stream);
-		bool failed = false;
-		for (size_t i = 0; i < CHUNKS && !failed; i++) {
-			failed = stream_acquire(f.stream, i, &l, &e) < 0;
-			if (failed) { /* once more, with and without a rewind */
-				struct err again = ERR_INIT;
-				assert_int_equal(e.code, ERR_IO);
-				assert_non_null(strstr(e.msg, f.files[x->file].path));
-				assert_non_null(strstr(e.msg, "offset"));
-				assert_int_equal(stream_acquire(f.stream, i, &l, &again), -1);
-				if (bad % 2)
-					stream_rewind(f.stream);
-				fault_set(f.reader, 0, NULL);
-				run_pass(&f, bad % 2 ? 0 : i, CHUNKS);
-			} else {
-				assert_true(lease_is_right(&f, &l));
-				stream_release(f.stream, &l);
-			}
+		fixture_stream(&f, 500000);
+		while (i < CHUNKS && stream_acquire(f.stream, i, &l, &e) == 0) {
+			bool right = lease_is_right(&f, &l);
+			stream_release(f.stream, &l);
+			assert_true(right);
+			i++;
 		}
-		failures += failed;
+		assert_true(i <= bad); /* another chunk may hold the byte too */
+		assert_int_equal(e.code, ERR_IO);
+		assert_non_null(strstr(e.msg, f.files[x->file].path));
+		assert_non_null(strstr(e.msg, "offset"));
+		assert_int_equal(stream_acquire(f.stream, i, &l, &e), -1);
+		if (bad % 2)
+			stream_rewind(f.stream);
 		fault_set(f.reader, 0, NULL);
+		run_pass(&f, bad % 2 ? 0 : i, CHUNKS);
+		fixture_close(&f);
 	}
-	assert_true(failures > CHUNKS / 2); /* not those that stay, or were in the ring already */
-	fixture_close(&f);
 }
 
 static void a_file_cut_off_is_told(void **state)
