@@ -9,11 +9,11 @@ n=0
 tap() { n=$((n + 1)); echo "$1 $n - $2"; }
 
 if [ ! -f "$model" ]; then
-	echo "1..0 # SKIP AIRLCHAT_MODEL names no model"
+	echo "ok 1 - budgets # SKIP AIRLCHAT_MODEL names no model"; echo 1..1
 	exit 0
 fi
 if ! mkdir "$group" 2>/dev/null; then
-	echo "1..0 # SKIP no memory cgroup (v1) can be made here: it takes root"
+	echo "ok 1 - budgets # SKIP no memory cgroup (v1) can be made here: it takes root"; echo 1..1
 	exit 0
 fi
 trap 'rmdir "$group" 2>/dev/null' EXIT

@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""How close is streaming to the drive's limit?
+
+usage: stream_limit.py AIRLCHAT MODEL --ram SIZE [-n TOKENS] [--runs N] [--bps BYTES_PER_S] [AIRLCHAT'S OPTIONS...]
+
+Alternates fio (direct reads of the model's largest file) and airlchat, and prints medians of: the share of
+the time with a read in flight, and time per token / (bytes that stream each pass / fio's bandwidth), with fio
+measured before and after each run. --bps: both are throttled to so many bytes a second by a blkio cgroup (v1,
+root), for drives whose speed swings. The drive should have nothing else to do.
+"""
+import argparse
+import glob
+import json
+import os
+import statistics
+import subprocess
+import sys
+
+GROUP = "/sys/fs/cgroup/blkio/airlchat-bench"
+
+
+def throttle(path, bps):
+    st = os.stat(path)
+    os.makedirs(GROUP, exist_ok=True)
+    dev = f"{os.major(st.st_dev)}:{os.minor(st.st_dev)}"
+    with open(f"{GROUP}/blkio.throttle.read_bps_device", "w") as f:
+        f.write(f"{dev} {bps}")
+
+
+def run(cmd, throttled):
+    def enter():
+        with open(f"{GROUP}/cgroup.procs", "w") as f:
+            f.write("0")
+    p = subprocess.run(cmd, capture_output=True, text=True, preexec_fn=enter if throttled else None)
+    if p.returncode:
+        sys.exit(f"{cmd[0]}: status {p.returncode}: {p.stderr[-400:]}")
+    return p
+
+
+def fio(path, seconds, throttled):
+    p = run(["fio", "--name=a", f"--filename={path}", "--rw=read", "--bs=1M", "--iodepth=32",
+             "--ioengine=io_uring", "--direct=1", "--time_based", f"--runtime={seconds}", "--ramp_time=1",
+             "--readonly", "--output-format=json"], throttled)
+    return json.loads(p.stdout)["jobs"][0]["read"]["bw_bytes"]
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("airlchat")
+    ap.add_argument("model")
+    ap.add_argument("--ram", required=True)
+    ap.add_argument("-n", type=int, default=6)
+    ap.add_argument("--runs", type=int, default=5)
+    ap.add_argument("--bps", type=int)
+    ap.add_argument("--seconds", type=int, default=3, help="of fio")
+    a, a.options = ap.parse_known_args()  # what is not known here is airlchat's
+    files = [a.model] if os.path.isfile(a.model) else glob.glob(a.model + "/*.safetensors")
+    path = max(files, key=os.path.getsize)
+    if a.bps:
+        throttle(path, a.bps)
+    ratios, busy, speeds = [], [], []
+    plan = json.loads(run([a.airlchat, "plan", a.model, "--json", "--ram", a.ram, *a.options], False).stdout)
+    before = fio(path, a.seconds, a.bps)
+    for i in range(a.runs):
+        p = run([a.airlchat, a.model, "--ram", a.ram, "--raw", "-p", "Once upon a time", "-n", str(a.n), "--temp",
+                 "0", "--stats", *a.options], a.bps)
+        s = json.loads(p.stderr.strip().splitlines()[-1])
+        after = fio(path, a.seconds, a.bps)
+        speed = (before + after) / 2
+        before = after
+        ratios.append(s["s_per_token"] / (plan["streamed_bytes"] / speed))
+        busy.append(s["read_busy_s"] / (s["prefill_s"] + s["decode_s"]))
+        speeds.append(speed)
+        print(f"run {i + 1}: {s['s_per_token']:.3f} s/token, fio {speed / 1e9:.3f} GB/s, time / limit "
+              f"{ratios[-1]:.3f}, a read in flight {busy[-1]:.1%}, waits {s['disk_wait_s']:.2f} s, compute "
+              f"{s['compute_s']:.2f} s", flush=True)
+    print(json.dumps({"streamed_bytes": plan["streamed_bytes"], "resident_bytes": plan["resident_bytes"],
+                      "runs": a.runs, "time_per_limit": round(statistics.median(ratios), 3),
+                      "in_flight": round(statistics.median(busy), 4),
+                      "fio_gb_per_s": round(statistics.median(speeds) / 1e9, 3)}))
+    if a.bps:
+        os.rmdir(GROUP)
+
+
+if __name__ == "__main__":
+    main()
