@@ -188,7 +188,7 @@ const char *chat_reader_name(const struct chat *c)
 	return c->reader ? c->reader->name : NULL;
 }
 
-const struct backend *chat_backend(const struct chat *c)
+struct backend *chat_backend(const struct chat *c)
 {
 	return c->cfg.backend;
 }

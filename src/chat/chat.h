@@ -89,7 +89,7 @@ const struct model *chat_model(const struct chat *c);
 const struct plan *chat_plan(const struct chat *c);	/* NULL before the start */
 struct engine *chat_engine(struct chat *c);		/* NULL before the start */
 const char *chat_reader_name(const struct chat *c);	/* NULL before the start */
-const struct backend *chat_backend(const struct chat *c);
+struct backend *chat_backend(const struct chat *c);
 const struct checkpoint *chat_checkpoint(const struct chat *c);
 const char *chat_reader_kind(const struct chat *c); /* as the configuration asks for it */
 

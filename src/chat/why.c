@@ -13,11 +13,16 @@
 #define PREDICT_NS 2000000000
 #define LATEST 16		  /* decode passes that make the present pace */
 #define PROBE_S 0.25
+#define PROBE_CHUNK ((uint64_t)1 << 20)
+#define PROBE_SCRATCH ((size_t)8 << 20)
 #define PROBE_AGE_S (7 * 24 * 3600)
 #define WORTH 0.95		  /* an option must save this much to be told */
 
 struct why {
-	_Atomic double probed, latency; /* of the drive; 0: not known. Set on the engine's thread */
+	/* Set on the engine's thread: of the drive (0: not known); the seconds of a pass in four bits, and
+	 * the dtype that means (-1: not known). */
+	_Atomic double probed, latency, prepared_s;
+	atomic_int prepared;
 	int64_t rate_time, rate_busy, predict_time;
 	uint64_t rate_bytes, predict_passes;
 	double rates[WHY_RATES], best;
@@ -30,14 +35,35 @@ struct why {
 struct why *why_new(void)
 {
 	struct why *w = calloc(1, sizeof(*w));
-	if (w)
+	if (w) {
 		w->now = (struct predicted){-1, -1, -1, -1};
+		atomic_init(&w->prepared_s, -1);
+	}
 	return w;
 }
 
 void why_free(struct why *w)
 {
 	free(w);
+}
+
+/* How fast four bits would be computed: only worth knowing where weights are wider. In little memory. */
+static void probe_prepared(struct why *w, const struct chat *c)
+{
+	const struct model *m = chat_model(c);
+	struct schedule s;
+	struct err ignored = ERR_INIT;
+	double elements = 0;
+	if (schedule_make(&s, m, PROBE_CHUNK, &ignored) < 0)
+		return;
+	for (size_t i = 0; i < s.n; i++)
+		elements += (double)m->weights[s.chunks[i].weight].cols * s.chunks[i].rows;
+	enum dtype as = predict_prepared_dtype(chat_checkpoint(c));
+	if (s.n_expert_chunks == 0 && (double)s.bytes > elements * 6 / 8) {
+		atomic_store(&w->prepared_s, probe_compute(chat_backend(c), m, &s, as, 64, PROBE_SCRATCH, NULL));
+		atomic_store(&w->prepared, (int)as);
+	}
+	schedule_clear(&s);
 }
 
 void why_probe(struct why *w, const struct chat *c)
@@ -53,6 +79,7 @@ void why_probe(struct why *w, const struct chat *c)
 	}
 	atomic_store(&w->probed, d.bytes_per_s > 0 ? d.bytes_per_s : 0);
 	atomic_store(&w->latency, d.latency_s > 0 ? d.latency_s : 0);
+	probe_prepared(w, c);
 }
 
 /* Bytes over the time with a read in flight, each half second; the best one is a limit too. */
@@ -87,10 +114,18 @@ static void predict(struct why *w, const struct model *m, const struct plan *p, 
 		return;
 	uint64_t most = plan_free_ram() + plan_process_ram();
 	struct predict_option options[WHY_HELP];
-	size_t n_options = predict_budgets(options, WHY_HELP, p, m, &r, most - most / 10);
+	size_t n_options = predict_budgets(options, WHY_HELP - 1, p, m, &r, most - most / 10);
 	for (size_t i = 0; i < n_options; i++) /* the largest budget, which helps most, first */
 		w->help[n_options - 1 - i] = options[i];
 	w->n_help = n_options;
+	if (atomic_load(&w->prepared) &&
+		predict_prepared(&options[0], p, m, &r, (enum dtype)atomic_load(&w->prepared),
+			atomic_load(&w->prepared_s))) {
+		size_t at = n_options ? 1 : 0; /* second: where it is still seen */
+		memmove(w->help + at + 1, w->help + at, (n_options - at) * sizeof(*w->help));
+		w->help[at] = options[0];
+		w->n_help++;
+	}
 }
 
 /* The model says by how much; what it is now was measured. */

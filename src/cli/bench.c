@@ -126,7 +126,7 @@ static void predict(struct bench *t, double disk)
 {
 	double *weight_s = mem_array(t->model->n_weights, sizeof(*weight_s));
 	double compute = weight_s ? probe_compute(t->backend, t->model, &t->plan.schedule, DTYPE_UNKNOWN,
-					    t->prompt + t->tokens / 2, weight_s)
+					    t->prompt + t->tokens / 2, 0, weight_s)
 				  : -1;
 	const struct predict_rates r = {.disk_bytes_per_s = disk, .latency_s = t->before.latency_s,
 		.weight_s = compute < 0 ? NULL : weight_s, .compute_s = -1};

@@ -32,13 +32,19 @@ static void measure(struct speed *v, const struct options *o, struct backend *b,
 	else
 		probe_disk_cached(&v->disk, ck);
 	v->weight_s = calloc(m->n_weights, sizeof(*v->weight_s));
-	v->compute_s = v->weight_s ? probe_compute(b, m, &p->schedule, DTYPE_UNKNOWN, 64, v->weight_s)
+	v->compute_s = v->weight_s ? probe_compute(b, m, &p->schedule, DTYPE_UNKNOWN, 64, 0, v->weight_s)
 				   : -1;
 	const struct predict_rates r = {.disk_bytes_per_s = v->disk.bytes_per_s, .latency_s = v->disk.latency_s,
 		.weight_s = v->compute_s < 0 ? NULL : v->weight_s, .compute_s = -1};
 	predict_token(&v->now, p, m, &r);
 	uint64_t most = plan_free_ram() + plan_process_ram();
-	v->n_options = predict_budgets(v->options, OPTIONS, p, m, &r, most - most / 10);
+	v->n_options = predict_budgets(v->options, OPTIONS - 1, p, m, &r, most - most / 10);
+	enum dtype as = predict_prepared_dtype(ck);
+	if (v->now.token_s > 0 && v->compute_s >= 0 &&
+		predict_prepared(&v->options[v->n_options], p, m, &r, as,
+			probe_compute(b, m, &p->schedule, as, 64, 0, NULL)) &&
+		v->options[v->n_options].token_s < v->now.token_s)
+		v->n_options++;
 }
 
 static void put_number(const char *name, double v)
@@ -90,7 +96,7 @@ static void print_speed(const struct speed *v)
 		seconds((char[16]){0}, v->now.floor_s), seconds(a, v->now.disk_s), seconds(b, v->now.compute_s));
 	printf("  predicted           %10s s/token\n", seconds(a, v->now.token_s));
 	for (size_t i = 0; i < v->n_options; i++)
-		printf("  with %-14s %10s s/token\n", v->options[i].change, seconds(a, v->options[i].token_s));
+		printf("  %-19s %10s s/token\n", v->options[i].change, seconds(a, v->options[i].token_s));
 }
 
 static void print_json(const struct model *m, const struct plan *p, const struct speed *v)

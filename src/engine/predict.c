@@ -133,24 +133,30 @@ size_t predict_budgets(struct predict_option *out, size_t max, const struct plan
 	return n;
 }
 
-bool predict_dtype(struct predict_option *out, const struct plan *p, const struct model *m,
+enum dtype predict_prepared_dtype(const struct checkpoint *c)
+{
+	return c->kind == CHECKPOINT_GGUF ? DTYPE_Q4_0 : DTYPE_NF4;
+}
+
+bool predict_prepared(struct predict_option *out, const struct plan *p, const struct model *m,
 	const struct predict_rates *r, enum dtype as, double compute_s)
 {
-	uint64_t now = 0, then = 0;
+	double now = 0, then = 0;
 	for (size_t i = 0; i < p->schedule.n; i++) {
 		const struct chunk *c = &p->schedule.chunks[i];
-		uint64_t row = dtype_bytes(as, m->weights[c->weight].cols);
-		if (row == 0)
-			return false;
-		now += c->bytes;
-		then += row * c->rows;
+		uint64_t elements = (uint64_t)m->weights[c->weight].cols * c->rows;
+		double bytes = (double)dtype_bytes(as, elements);
+		if (as == DTYPE_NF4) /* a byte of scale for 64 elements, and a float for 256 of those */
+			bytes += (double)elements / 64 * (1 + 4.0 / 256);
+		now += (double)c->bytes;
+		then += c->layer < m->n_layers ? bytes : (double)c->bytes;
 	}
-	if (then * 10 > now * 9 || compute_s < 0 || r->disk_bytes_per_s <= 0)
+	if (then > 0.8 * now || compute_s < 0 || r->disk_bytes_per_s <= 0 || p->schedule.n_expert_chunks)
 		return false;
 	/* The same budget holds more of the smaller weights: what streams is what is left over. */
-	double resident = (double)p->resident_bytes, streams = (double)then - resident;
-	double disk_s = streams > 0 ? streams / r->disk_bytes_per_s : 0;
-	*out = (struct predict_option){.token_s = fmax(disk_s, compute_s + r->rest_s)};
-	snprintf(out->change, sizeof(out->change), "prepared %s", dtype_info(as)->name);
+	double streams = then - (double)p->resident_bytes;
+	*out = (struct predict_option){
+		.token_s = fmax(streams > 0 ? streams / r->disk_bytes_per_s : 0, compute_s + fmax(r->rest_s, 0))};
+	snprintf(out->change, sizeof(out->change), "prepare --quant %s", dtype_info(as)->name);
 	return true;
 }

@@ -36,10 +36,13 @@ struct predict_option {
 size_t predict_budgets(struct predict_option *out, size_t max, const struct plan *p, const struct model *m,
 	const struct predict_rates *r, uint64_t most);
 
-/* What another format of the streamed matrices would give; compute_s: of all of them in it. False when
- * it would not make them smaller, or is not known. */
-bool predict_dtype(struct predict_option *out, const struct plan *p, const struct model *m,
+/* What `prepare --quant` would give: the layers' matrices in `as`, the head as it is, computed in
+ * compute_s (probe_compute with the same dtype). False when that would not make the model much smaller, or
+ * is not known. */
+bool predict_prepared(struct predict_option *out, const struct plan *p, const struct model *m,
 	const struct predict_rates *r, enum dtype as, double compute_s);
+/* The dtype of four bits that prepare would give this model. */
+enum dtype predict_prepared_dtype(const struct checkpoint *c);
 
 /* "4.5G", "300M": a size as --ram takes it, rounded up. */
 void predict_size(char *out, size_t cap, uint64_t bytes);

@@ -28,10 +28,11 @@ bool probe_disk_cached(struct probe_disk *out, const struct checkpoint *c);
 void probe_disk_keep(const struct probe_disk *d, const struct checkpoint *c); /* failure is no harm */
 
 /* Seconds that computing one pass of one row takes with ctx cells in use, and weight_s: [m.n_weights]
- * of each weight's part, or NULL. One layer and the head are timed, on memory without a model in it.
- * as: as if all matrices had this dtype (DTYPE_UNKNOWN: as they are). Negative: not known (no memory,
- * a device of another kind, experts, a matrix that can't have the dtype). */
+ * of each weight's part, or NULL. One layer and the head are timed, on `scratch` bytes of memory without a
+ * model in it (0: more than caches hold). as: as if the layers' matrices had this dtype (DTYPE_UNKNOWN:
+ * as they are; the head always is). Negative: not known (no memory, a device of another kind, experts, a
+ * matrix that can't have the dtype). */
 double probe_compute(struct backend *b, const struct model *m, const struct schedule *s, enum dtype as,
-	uint32_t ctx, double *weight_s);
+	uint32_t ctx, size_t scratch, double *weight_s);
 
 #endif

@@ -22,7 +22,7 @@ struct bench {
 	char *cache;	/* device: keys and values of ctx + 1 cells */
 	uint32_t *cells; /* device */
 	struct attn_row *row; /* device */
-	size_t w_bytes, scale_bytes, x_bytes, y_bytes, cache_bytes, cells_bytes, at;
+	size_t scratch, w_bytes, scale_bytes, x_bytes, y_bytes, cache_bytes, cells_bytes, at;
 };
 
 static int bench_open(struct bench *t, size_t max_bytes, size_t max_rows, size_t max_cols)
@@ -34,7 +34,7 @@ static int bench_open(struct bench *t, size_t max_bytes, size_t max_rows, size_t
 	wide = wide > max_cols ? wide : max_cols;
 	t->x_bytes = wide * 4;
 	t->y_bytes = 4 * (wide + max_rows);
-	t->w_bytes = SCRATCH + max_bytes;
+	t->w_bytes = t->scratch + max_bytes;
 	t->scale_bytes = max_bytes + MEM_PAGE; /* a scale a byte of weights is more than any format has */
 	t->cache_bytes = ((size_t)t->ctx + 1) * m->kv_heads * m->head_dim * 2;
 	t->cells_bytes = (size_t)t->ctx * sizeof(uint32_t);
@@ -76,24 +76,35 @@ static int by_size(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+static enum dtype chunk_dtype(const struct bench *t, const struct chunk *c)
+{
+	return t->as != DTYPE_UNKNOWN && c->layer < t->m->n_layers ? t->as : t->m->weights[c->weight].dtype;
+}
+
 static uint64_t chunk_bytes(const struct bench *t, const struct chunk *c)
 {
-	const struct weight *w = &t->m->weights[c->weight];
-	return dtype_bytes(t->as != DTYPE_UNKNOWN ? t->as : w->dtype, w->cols) * c->rows;
+	return dtype_bytes(chunk_dtype(t, c), t->m->weights[c->weight].cols) * c->rows;
 }
 
 /* Walks through the scratch, so that weights come from memory as they do behind a reader. */
 static void multiply(struct bench *t, const struct chunk *c)
 {
+	static const float map[256];
+	static const struct scaling nf4 = {.kind = SCALE_NESTED, .flat = 64, .factor = 1, .nested_group = 256,
+		.map = map}; /* as prepare writes it */
 	const struct weight *w = &t->m->weights[c->weight];
+	const enum dtype dtype = chunk_dtype(t, c);
+	const struct scaling *how = dtype == DTYPE_NF4 && t->as == DTYPE_NF4 ? &nf4
+				    : dtype == w->dtype && w->has_scaling    ? &w->scaling
+									     : NULL;
 	struct matmul mm = {.y = t->y, .ldy = c->rows, .x = t->x, .ldx = w->cols, .w = t->w + t->at,
-		.dtype = t->as != DTYPE_UNKNOWN ? t->as : w->dtype, .n = 1, .k = w->cols, .rows = c->rows};
-	if (w->has_scaling && t->as == DTYPE_UNKNOWN)
-		mm.scales = (struct scales){.how = &w->scaling, .p = t->scales,
+		.dtype = dtype, .n = 1, .k = w->cols, .rows = c->rows};
+	if (how)
+		mm.scales = (struct scales){.how = how, .p = t->scales,
 			.nested = (const float *)(const void *)t->scales};
 	t->b->ops->matmul(t->b, &mm);
 	t->at += (size_t)chunk_bytes(t, c);
-	t->at = t->at < SCRATCH ? t->at : 0;
+	t->at = t->at < t->scratch ? t->at : 0;
 }
 
 /* The operations between a layer's products, one by one. */
@@ -190,7 +201,8 @@ static bool measure_chunks(const struct model *m, const struct schedule *s, enum
 	*bytes = *rows = *cols = 0;
 	for (size_t i = 0; i < s->n; i++) {
 		const struct weight *w = &m->weights[s->chunks[i].weight];
-		uint64_t row = dtype_bytes(as != DTYPE_UNKNOWN ? as : w->dtype, w->cols);
+		bool other = as != DTYPE_UNKNOWN && s->chunks[i].layer < m->n_layers;
+		uint64_t row = dtype_bytes(other ? as : w->dtype, w->cols);
 		size_t n = (size_t)row * s->chunks[i].rows;
 		if (row == 0 || w->transposed)
 			return false;
@@ -202,9 +214,10 @@ static bool measure_chunks(const struct model *m, const struct schedule *s, enum
 }
 
 double probe_compute(struct backend *b, const struct model *m, const struct schedule *s, enum dtype as,
-	uint32_t ctx, double *weight_s)
+	uint32_t ctx, size_t scratch, double *weight_s)
 {
-	struct bench t = {.b = b, .m = m, .as = as, .ctx = ctx ? ctx : 1};
+	struct bench t = {.b = b, .m = m, .as = as, .ctx = ctx ? ctx : 1,
+		.scratch = scratch ? scratch : SCRATCH};
 	size_t bytes, rows, cols;
 	double sum = -1;
 	if (!b->host_memory || s->n_expert_chunks || !measure_chunks(m, s, as, &bytes, &rows, &cols))

@@ -84,6 +84,7 @@ static void stage_open(struct stage *st, enum scene scene)
 		make_plan(&all);
 		st->plan = all.plan;
 		memcpy(st->kept, all.kept, sizeof(st->kept));
+		trace_view_clear(&all.v.trace);
 		replay_close(&all.replay);
 		v->busy = true;
 		v->ctx = 512;
