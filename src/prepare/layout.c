@@ -20,6 +20,7 @@ struct fate {
 	uint64_t order;	     /* by first use in a pass; sides of weights go with their weight */
 	bool first;	     /* belongs to the first file: read at the beginning of a pass */
 	bool used, dropped;  /* named by a weight; replaced by encoding its weight */
+	bool vetoed;	     /* one of several weights in it can't be quantized */
 };
 
 enum { ORDER_STEP = 16 }; /* room for sides behind their weight */
@@ -29,14 +30,26 @@ static size_t number(const struct checkpoint *c, const struct tensor *t)
 	return (size_t)(t - c->tensors);
 }
 
-static bool is_matrix(const struct weight *w)
-{
-	return w->rows > 1 && role_is_streamed(w->role);
-}
-
 static uint64_t bits_an_element(enum dtype t)
 {
 	return dtype_info(t)->block_bytes * 8 / dtype_info(t)->block;
+}
+
+static bool is_matrix(const struct weight *w)
+{
+	return w->rows > 1 && role_is_streamed(w->role) && w->role != ROLE_ROUTER;
+}
+
+/* A weight that is a part of its tensor needs scales that begin where it does. */
+static bool can_slice(const struct weight *w, enum prepare_quant q)
+{
+	uint64_t n = (uint64_t)w->rows * w->cols;
+	bool part = n * bits_an_element(w->dtype) < w->tensor->bytes * 8;
+	if (!part || q == PREPARE_Q4_0 || q == PREPARE_Q8_0)
+		return true;
+	if (w->role == ROLE_K_B || w->role == ROLE_V_B) /* heads in one matrix, keys and values in turn */
+		return false;
+	return q == PREPARE_INT8 || n % (QUANT_GROUP * NESTED_GROUP) == 0;
 }
 
 /* The type that a weight is to have; NONE leaves it as it is: it is small already, or it can't be cut
@@ -48,7 +61,7 @@ static enum prepare_quant quant_for(const struct prepare_request *r, const struc
 		return PREPARE_NONE;
 	const struct dtype_info *d = dtype_info(dtypes[q]);
 	uint64_t cols = w->tensor->n_dims ? w->tensor->shape[w->tensor->n_dims - 1] : 0;
-	if (bits_an_element(w->dtype) <= bits_an_element(dtypes[q]) || w->cols % d->block ||
+	if (!can_slice(w, q) || bits_an_element(w->dtype) <= bits_an_element(dtypes[q]) || w->cols % d->block ||
 		(w->has_scaling ? w->tensor->n_dims > 2 : cols % d->block != 0))
 		return PREPARE_NONE;
 	return q;
@@ -89,8 +102,8 @@ static void fates_of_weights(const struct layout *l, const struct prepare_reques
 			use(f, w->layer, (uint64_t)i * ORDER_STEP);
 		f->first = f->first || role_is_gathered(w->role);
 		enum prepare_quant q = quant_for(r, w);
-		if (q != PREPARE_NONE)
-			f->quant = q;
+		f->vetoed = f->vetoed || (is_matrix(w) && q == PREPARE_NONE);
+		f->quant = f->vetoed ? PREPARE_NONE : q != PREPARE_NONE ? q : f->quant;
 	}
 	for (size_t i = 0; i < s->n + s->n_expert_chunks; i++) {
 		const struct chunk *k = i < s->n ? &s->chunks[i] : &s->expert_chunks[i - s->n];
@@ -383,6 +396,12 @@ int layout_make(struct layout *l, const struct prepare_request *r, const struct 
 		if (!fates[i].dropped)
 			rc = add_tensor(l, &c->tensors[i], &fates[i], e);
 	}
+	if (rc == 0 && !(l->kept = mem_array(c->n_tensors + 1, sizeof(*l->kept))))
+		rc = err_nomem(e);
+	for (size_t i = 0; rc == 0 && i < m->n_weights; i++)
+		if (role_is_streamed(m->weights[i].role) && m->weights[i].rows > 1)
+			l->kept[number(c, m->weights[i].tensor)] =
+				fates[number(c, m->weights[i].tensor)].quant == PREPARE_NONE;
 	for (size_t i = 0; rc == 0 && i < m->n_weights; i++)
 		l->any_kept = l->any_kept || (m->weights[i].has_scaling &&
 			fates[number(c, m->weights[i].tensor)].quant == PREPARE_NONE);
@@ -403,6 +422,7 @@ void layout_clear(struct layout *l)
 		free(l->files[i].pieces);
 	}
 	free(l->pieces);
+	free(l->kept);
 	free(l->files);
 	*l = (struct layout){0};
 }

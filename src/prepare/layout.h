@@ -46,6 +46,7 @@ struct layout {
 	uint32_t n_files;
 	struct piece *pieces;
 	size_t n_pieces, cap_pieces;
+	bool *kept;    /* [c->n_tensors] a matrix that could have been quantized stays as it is */
 	bool any_kept; /* a quantized weight of the source stays as it is */
 };
 

@@ -31,7 +31,29 @@ static bool is_wanted(const char *name)
 		!strncmp(name, "USE_POLICY", 10);
 }
 
-static cJSON *bitsandbytes_config(enum prepare_quant q, const char *head)
+/* The modules that transformers must not take for quantized: "lm_head", "mlp.gate"; those in layers by what
+ * follows the layer's number. */
+static void add_skipped(const struct work *w, cJSON *list)
+{
+	for (size_t i = 0; i < w->c->n_tensors; i++) {
+		const char *name = w->c->tensors[i].name, *from = name;
+		size_t n = strlen(name), end = n > 7 && !strcmp(name + n - 7, ".weight") ? n - 7 : n;
+		if (!w->layout.kept[i])
+			continue;
+		for (const char *p = name; (p = strchr(p, '.')); ) /* behind the last part that is a number */
+			if (*++p >= '0' && *p <= '9' && strchr(p, '.'))
+				from = strchr(p, '.') + 1;
+		char *module = strndup(from, (size_t)(name + end - from));
+		bool known = !module;
+		for (const cJSON *k = list->child; k && !known; k = k->next)
+			known = !strcmp(k->valuestring, module);
+		if (!known)
+			cJSON_AddItemToArray(list, cJSON_CreateString(module));
+		free(module);
+	}
+}
+
+static cJSON *bitsandbytes_config(const struct work *w, enum prepare_quant q)
 {
 	cJSON *o = cJSON_CreateObject();
 	bool nf4 = q == PREPARE_NF4;
@@ -48,8 +70,8 @@ static cJSON *bitsandbytes_config(enum prepare_quant q, const char *head)
 	cJSON_AddBoolToObject(o, "llm_int8_has_fp16_weight", false);
 	cJSON_AddRawToObject(o, "llm_int8_threshold", "6.0"); /* transformers wants a float */
 	cJSON *skip = cJSON_AddArrayToObject(o, "llm_int8_skip_modules");
-	if (skip && head)
-		cJSON_AddItemToArray(skip, cJSON_CreateString(head));
+	if (skip)
+		add_skipped(w, skip);
 	return o;
 }
 
@@ -67,7 +89,7 @@ static int change_config(const struct work *w, struct buf *text, const char *pat
 		return err_set(e, ERR_FORMAT, "%s is not a JSON object", path);
 	}
 	if (q == PREPARE_NF4 || q == PREPARE_INT8) {
-		entry = bitsandbytes_config(q, w->r->head == PREPARE_NONE ? "lm_head" : NULL);
+		entry = bitsandbytes_config(w, q);
 	} else {
 		entry = cJSON_CreateObject();
 		cJSON_AddStringToObject(entry, "quant_method", "airlchat");

@@ -94,6 +94,32 @@ def test_formats(tmp):
        not any("scale_inv" in n for n in st_read_folder(from8)), "FP8 becomes nf4, its scales go", r.stderr)
 
 
+def apart(a, b):
+    """The root of the mean squared difference, in standard deviations of b."""
+    if not isinstance(a, list) or not isinstance(b, list):
+        return float("inf")
+    x, y = [v for r in a for v in r], [v for r in b for v in r]
+    mean = sum(y) / len(y)
+    return (sum((p - q) ** 2 for p, q in zip(x, y)) / sum((q - mean) ** 2 for q in y)) ** 0.5
+
+
+def test_families(tmp):
+    """Experts one by one and stacked, heads in one matrix, matrices stored [in, out], tied heads."""
+    for name, options in (("mixtral", ()), ("qwen2-moe", ()), ("deepseek-v2", ()), ("deepseek-v3", ()), ("gpt-oss", ()),
+                          ("gpt2", ()), ("chatglm3", ()), ("quantized-mxfp4", ()), ("gemma3", ()),
+                          ("llama-mha-tied", ("--quant-head", "*"))):
+        src = os.path.join(MODELS, name)
+        want = logits(src)
+        for kind, bound in (("int8", 0.15), ("q8_0", 0.15), ("nf4", 1.2)):
+            dst = os.path.join(tmp, f"f-{name}-{kind}")
+            r = prepare(src, dst, "--quant", kind, *[kind if x == "*" else x for x in options])
+            got = logits(dst)
+            d = apart(got, want)
+            ok(d < bound and (d > 1e-5), f"{name} {kind}: {d:.3f} s from the original", r.stderr + str(got)[:200])
+    t = st_read_folder(os.path.join(tmp, "f-llama-mha-tied-nf4"))
+    ok("model.embed_tokens.weight.absmax" in t, "a tied head is quantized as the embedding that it is")
+
+
 def test_gguf(tmp):
     src = os.path.join(tmp, "m.gguf")
     tensors = {}
@@ -306,6 +332,7 @@ def main():
         big = big_model(os.path.join(tmp, "src", "big"))
         test_none(tmp)
         test_formats(tmp)
+        test_families(tmp)
         test_gguf(tmp)
         test_refusals(tmp, big)
         test_verify(tmp, big)
