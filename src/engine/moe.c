@@ -13,6 +13,7 @@ struct moe_state {
 	struct chosen *chosen; /* [n * top_k] of the pass's rows */
 	uint32_t *first;       /* [n_experts + 1] where each expert's rows begin in route_rows */
 	uint32_t *wanted;      /* [most chunks of one layer] */
+	struct guess *guess;
 	struct stream_view counted; /* up to here the trace knows */
 	float **choice;	       /* [n_layers] host [n_experts], or NULL: what is added for the choice */
 };
@@ -63,7 +64,8 @@ int moe_open(struct engine *en, struct err *e)
 	st->first = mem_array((size_t)m->moe.n_experts + 1, sizeof(*st->first));
 	st->wanted = mem_array(most, sizeof(*st->wanted));
 	st->choice = mem_array(m->n_layers, sizeof(*st->choice));
-	if (!st->chosen || !st->first || !st->wanted || !st->choice)
+	st->guess = guess_open(en, most);
+	if (!st->chosen || !st->first || !st->wanted || !st->choice || !st->guess)
 		return err_nomem(e);
 	return load_choice(en, st, e);
 }
@@ -75,6 +77,7 @@ void moe_close(struct engine *en)
 		return;
 	for (uint32_t l = 0; st->choice && l < en->c.model->n_layers; l++)
 		free(st->choice[l]);
+	guess_close(st->guess);
 	free(st->chosen);
 	free(st->first);
 	free(st->wanted);
@@ -91,6 +94,7 @@ void moe_count(struct engine *en)
 	stream_view(en->stream, &v);
 	trace_experts(en->trace, v.expert_hits - old->expert_hits, v.expert_misses - old->expert_misses,
 		v.expert_wrong_guesses - old->expert_wrong_guesses);
+	guess_pass(en->moe->guess, &v);
 	en->moe->counted = v;
 }
 
@@ -271,6 +275,8 @@ int moe_forward(struct engine *en, const struct pass *p, uint32_t layer, float *
 	if (ask_router(en, p, layer, x, e) < 0 || choose(en, p, layer, e) < 0)
 		return -1;
 	want(en, layer);
+	if (p->n == 1 && layer + 1 < m->n_layers && m->layers[layer + 1].experts)
+		guess_next(en, st->guess, layer + 1, st->choice[layer + 1]);
 	upload_routes(en, layer, p);
 	if (add_shared(en, layer, p, &w, y, x, e) < 0)
 		return -1;
