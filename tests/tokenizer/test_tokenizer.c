@@ -218,6 +218,33 @@ static struct tokenizer *open_at(const char *path, struct err *e)
 	return t;
 }
 
+/* What a user types never becomes a special token, whatever the kind: neither as an added token nor by
+ * the model's own ways, with text of the template around it. */
+static void check_specials_stay_text(const struct tokenizer *t, const char *entry)
+{
+	struct err e = ERR_INIT;
+	struct ids ids = {0};
+	char name[600];
+	size_t n = tokenizer_vocab_size(t), len, tried = 0;
+	bool ok = true;
+	for (uint32_t id = 0; ok && id < n && tried < 300; id++) {
+		const char *p = tokenizer_token(t, id, &len);
+		if (!tokenizer_is_special(t, id) || !p || (len == 5 && !memcmp(p, "<unk>", 5)))
+			continue;
+		const struct tok_span spans[] = {{"say ", 4, false}, {p, len, true}, {" x", 2, false}};
+		tried++;
+		ids.len = 0;
+		ok = tokenizer_encode(t, spans, 3, 0, &ids, &e) == 0;
+		for (size_t i = 0; i < ids.len; i++)
+			ok = ok && ids.p[i] != id;
+		if (!ok)
+			printf("# %s as a user's text: %s\n", p, e.msg);
+	}
+	snprintf(name, sizeof(name), "%s: %zu special tokens typed by a user stay text", entry, tried);
+	report(ok, name, "");
+	ids_clear(&ids);
+}
+
 /* entry: "tokenizers/NAME" or "gguf/NAME.gguf" below root. */
 static void check_entry(const char *root, const char *entry)
 {
@@ -232,6 +259,7 @@ static void check_entry(const char *root, const char *entry)
 	snprintf(name, sizeof(name),
 		"%s: at most 100 bytes of tables a token, as the planner has it", entry);
 	report(tokenizer_memory(t) <= tokenizer_vocab_size(t) * 100 + (1 << 20), name, "");
+	check_specials_stay_text(t, entry);
 	size_t stem = strlen(path);
 	bool gguf = stem > 5 && !strcmp(path + stem - 5, ".gguf");
 	if (gguf)
