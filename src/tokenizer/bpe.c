@@ -31,59 +31,6 @@ struct word {
 	bool user;
 };
 
-/* --- the table of merges --- */
-
-int bpe_merges_init(struct bpe *b, size_t n, struct err *e)
-{
-	b->merges_size = n + n / 2 + 64;
-	free(b->merges);
-	b->merges = mem_array(b->merges_size, sizeof(*b->merges));
-	if (!b->merges)
-		return err_nomem(e);
-	memset(b->merges, 0xFF, b->merges_size * sizeof(*b->merges));
-	b->n_merges = 0;
-	return 0;
-}
-
-static size_t slot_of(const struct bpe *b, uint64_t pair)
-{
-	uint64_t h = pair * 0x9E3779B97F4A7C15u;
-	h ^= h >> 32;
-	h *= 0xD6E8FEB86659FD93u;
-	size_t i = (size_t)((h >> 32) * b->merges_size >> 32);
-	while (b->merges[i].pair != UINT64_MAX && b->merges[i].pair != pair)
-		i = i + 1 == b->merges_size ? 0 : i + 1;
-	return i;
-}
-
-int bpe_merges_add(struct bpe *b, const struct vocab *v, const char *l, size_t nl, const char *r,
-	size_t nr, uint32_t rank, struct err *e)
-{
-	size_t skip = b->prefix ? strlen(b->prefix) : 0;
-	char both[2048];
-	bool fits = nr >= skip && nl + nr - skip <= sizeof(both);
-	if (fits) {
-		memcpy(both, l, nl);
-		memcpy(both + nl, r + skip, nr - skip);
-	}
-	const char *const texts[3] = {l, r, both};
-	const size_t lengths[3] = {nl, nr, fits ? nl + nr - skip : 0};
-	uint32_t ids[3] = {NO_ID, NO_ID, NO_ID};
-	vocab_find_models(v, texts, lengths, ids, fits ? 3 : 2);
-	if (ids[0] == NO_ID || ids[1] == NO_ID)
-		return err_set(e, ERR_FORMAT,
-			"%s: merge %u is of a token that is not in the vocabulary", v->path, rank);
-	if (ids[2] == NO_ID)
-		return err_set(e, ERR_FORMAT,
-			"%s: merge %u makes a token that is not in the vocabulary", v->path, rank);
-	uint64_t pair = (uint64_t)ids[0] << 32 | ids[1];
-	size_t i = slot_of(b, pair);
-	if (b->merges[i].pair == UINT64_MAX && ++b->n_merges >= b->merges_size)
-		return err_set(e, ERR_FORMAT, "%s: more merges than announced", v->path);
-	b->merges[i] = (struct merge){pair, rank, ids[2]}; /* the last of equal merges counts */
-	return 0;
-}
-
 /* Can these neighbours merge? Fills rank and id. */
 static bool find_merge(const struct word *w, const struct symbol *l, const struct symbol *r,
 	uint32_t *rank, uint32_t *id)
@@ -92,7 +39,7 @@ static bool find_merge(const struct word *w, const struct symbol *l, const struc
 	if (!b->ranks) {
 		if (!b->merges_size)
 			return false;
-		const struct merge *m = &b->merges[slot_of(b, (uint64_t)l->id << 32 | r->id)];
+		const struct merge *m = &b->merges[bpe_merge_slot(b, (uint64_t)l->id << 32 | r->id)];
 		*rank = m->rank;
 		*id = m->id;
 		return m->pair != UINT64_MAX && model_may(w->v, m->id, w->user);

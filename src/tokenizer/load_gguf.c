@@ -66,7 +66,7 @@ static int read_merges(struct tokenizer *t, const struct gguf *g, struct err *e)
 			    &t->model.bpe, &t->vocab, s.p, n, gap + 1, s.len - n - 1, rank, e) < 0)
 			return -1;
 	}
-	return 0;
+	return bpe_merges_end(&t->model.bpe, &t->vocab, e);
 }
 
 /* --- what is common --- */

@@ -320,6 +320,8 @@ static int read_merges(struct json_loader *l)
 	}
 	if (rc == 0)
 		rc = json_end(&r);
+	if (rc == 0)
+		rc = bpe_merges_end(&l->t->model.bpe, &l->t->vocab, l->e);
 	buf_clear(&first);
 	json_reader_clear(&r);
 	return rc;

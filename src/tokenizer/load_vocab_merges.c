@@ -48,7 +48,7 @@ static int add_merges(struct tokenizer *t, const struct buf *text, struct err *e
 			return -1;
 		p = stop + 1;
 	}
-	return 0;
+	return bpe_merges_end(&t->model.bpe, &t->vocab, e);
 }
 
 static int read_merges(struct tokenizer *t, const char *dir, struct err *e)

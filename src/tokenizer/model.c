@@ -10,6 +10,7 @@ void model_clear(struct model *m)
 {
 	free(m->unk);
 	free(m->bpe.merges);
+	free(m->bpe.batch);
 	free(m->bpe.ranks);
 	free(m->bpe.prefix);
 	free(m->bpe.suffix);

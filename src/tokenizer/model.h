@@ -18,6 +18,7 @@ struct bpe {
 	 * an entry; the lowest rank first. */
 	struct merge *merges; /* [size], open addressing */
 	size_t merges_size, n_merges;
+	struct merge_batch *batch; /* merges on their way into the table */
 	uint32_t *ranks; /* [vocab.n]; NO_ID: never the result of a merge */
 	bool ignore_merges, fuse_unk;
 	bool cut_at_marks; /* no merge reaches over a "▁" behind something else: bpe_cut */
@@ -68,11 +69,31 @@ size_t model_memory(const struct model *m, const struct vocab *v);
 int model_encode(const struct model *m, const struct vocab *v, const char *p, size_t len, bool user,
 	struct model_work *w, struct ids *out, struct err *e);
 
-/* bpe.c */
+/* bpe_merges.c: the table of merges, for at most n of them. A merge of unknown entries is an error, of
+ * this call or a later one; bpe_merges_end completes the table. */
 int bpe_merges_init(struct bpe *b, size_t n, struct err *e);
-/* By content; a merge of unknown entries is an error. */
 int bpe_merges_add(struct bpe *b, const struct vocab *v, const char *l, size_t nl, const char *r,
 	size_t nr, uint32_t rank, struct err *e);
+int bpe_merges_end(struct bpe *b, const struct vocab *v, struct err *e);
+
+static inline size_t bpe_merge_begin(const struct bpe *b, uint64_t pair)
+{
+	uint64_t h = pair * 0x9E3779B97F4A7C15u;
+	h ^= h >> 32;
+	h *= 0xD6E8FEB86659FD93u;
+	return (size_t)((h >> 32) * b->merges_size >> 32);
+}
+
+/* Where the pair is, or would be. */
+static inline size_t bpe_merge_slot(const struct bpe *b, uint64_t pair)
+{
+	size_t i = bpe_merge_begin(b, pair);
+	while (b->merges[i].pair != UINT64_MAX && b->merges[i].pair != pair)
+		i = i + 1 == b->merges_size ? 0 : i + 1;
+	return i;
+}
+
+/* bpe.c */
 /* After the merges or ranks are there. */
 void bpe_finish(struct model *m, const struct vocab *v);
 /* The bytes of p[0..len) that can be encoded by themselves: the first word, where words begin with

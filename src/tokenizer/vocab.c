@@ -172,7 +172,7 @@ uint32_t vocab_find_model(const struct vocab *v, const char *p, size_t len)
 void vocab_find_models(
 	const struct vocab *v, const char *const *p, const size_t *len, uint32_t *id, size_t n)
 {
-	uint32_t hash[4], slot[4];
+	uint32_t hash[VOCAB_AT_ONCE], slot[VOCAB_AT_ONCE];
 	for (size_t i = 0; i < n; i++) {
 		hash[i] = hash_bytes(p[i], len[i]);
 		__builtin_prefetch(&v->hash[slot_of(hash[i], v->hash_size)]);

@@ -8,6 +8,7 @@
 
 #define NO_ID UINT32_MAX
 #define VOCAB_ID_LIMIT 4000000u
+#define VOCAB_AT_ONCE 48
 
 enum vocab_flags {
 	VOCAB_MODEL = 1,   /* an entry of the model: text may become it by merging or look-up */
@@ -39,7 +40,8 @@ void vocab_shrink(struct vocab *v); /* give back what growing left over */
 uint32_t vocab_find(const struct vocab *v, const char *p, size_t len); /* any entry, or NO_ID */
 uint32_t vocab_find_model(
 	const struct vocab *v, const char *p, size_t len); /* of the model, or NO_ID */
-/* The same for n <= 4 contents at once, their misses of the cache side by side. After vocab_index.
+/* The same for n <= VOCAB_AT_ONCE contents, their misses of the cache side by side. After
+ * vocab_index.
  */
 void vocab_find_models(
 	const struct vocab *v, const char *const *p, const size_t *len, uint32_t *id, size_t n);
