@@ -319,7 +319,7 @@ void meters_draw(struct grid *g, const struct layout *l, const struct session_vi
 	}
 	if (l->help >= 0) {
 		buf_reset(&b);
-		verdict_help(v, &b);
+		verdict_help(v, g->w - LABEL, &b);
 		grid_puts(g, LABEL, l->help, g->w - LABEL, ST_TEXT, buf_str(&b));
 	}
 	if (l->token >= 0)

@@ -22,7 +22,7 @@ const struct trace_pass *meters_pass(const struct session_view *v);
 
 /* Why it is slow, as much of it as fits in `columns`; and what would help ("" when nothing is known). */
 void verdict_text(const struct session_view *v, const struct glyphs *gl, int columns, struct buf *out);
-void verdict_help(const struct session_view *v, struct buf *out);
+void verdict_help(const struct session_view *v, int columns, struct buf *out);
 
 /* For the panels too. The letter of a cause in bars, its name, and its style. */
 const char *meters_letter(const struct grid *g, enum cause c);

@@ -92,16 +92,20 @@ void verdict_text(const struct session_view *v, const struct glyphs *gl, int col
 	}
 }
 
-void verdict_help(const struct session_view *v, struct buf *out)
+void verdict_help(const struct session_view *v, int columns, struct buf *out)
 {
 	const struct why_view *w = &v->why;
 	if (w->n_help) {
 		buf_puts(out, "would help: ");
 		for (size_t i = 0; i < w->n_help && i < 3; i++) {
-			buf_printf(out, "%s%s: ", i ? "; " : "", w->help[i].change);
+			char s[128];
 			if (i == 0)
-				buf_printf(out, "%s -> ", fmt_seconds(FMT, w->token_s));
-			buf_printf(out, "%s/tok", fmt_seconds(FMT, w->help[i].token_s));
+				snprintf(s, sizeof(s), "%s: %s -> %s/tok", w->help[i].change, fmt_seconds(FMT, w->token_s),
+					fmt_seconds(FMT, w->help[i].token_s));
+			else
+				snprintf(s, sizeof(s), "; %s: %s/tok", w->help[i].change, fmt_seconds(FMT, w->help[i].token_s));
+			if (i == 0 || (int)(out->len + strlen(s)) <= columns)
+				buf_puts(out, s);
 		}
 	} else if (w->plan && w->plan->streamed_bytes == 0 && v->trace.passes) {
 		buf_puts(out, "all weights are in memory: only computing is left");
