@@ -77,7 +77,7 @@ struct attention {
 	size_t ldq;
 	struct head_map q_map;
 	const void *k, *v;    /* device [cells, kv_heads * head_dim], [cells, kv_heads * v_dim] of kv_type */
-	enum dtype kv_type;   /* DTYPE_F16, DTYPE_F32 */
+	enum dtype kv_type;   /* DTYPE_F16, DTYPE_F32, DTYPE_BF16 */
 	const uint32_t *cells; /* device */
 	const struct attn_row *rows; /* device [n] */
 	uint32_t n, heads, kv_heads, head_dim; /* query head h reads kv head h / (heads / kv_heads) */

@@ -45,6 +45,8 @@ static int run(const struct options *o)
 		return cmd_prepare(o);
 	if (cpu_backend_open(&b, o->ops, o->threads, &e) < 0)
 		return report(&e);
+	if (o->math_fast)
+		cpu_backend_fast(b); /* where it isn't possible it stays exact; the statistics tell */
 	int rc = o->command == CMD_PLAN	  ? cmd_plan(o, b)
 		: o->command == CMD_LOGITS ? cmd_logits(o, b)
 		: o->command == CMD_BENCH  ? cmd_bench(o, b)

@@ -44,13 +44,14 @@ static const struct option_row table[] = {
 	{"template", 0, TEXT, AT(template_file), CHAT | RENDER, "FILE", "use this Jinja chat template"},
 	{"template-var", 0, VARIABLE, 0, CHAT, "K=V", "set a variable of the template (V is JSON or text)"},
 	{"ctx", 0, COUNT, AT(ctx), ENGINE, "N", "context length in tokens"},
-	{"kv-type", 0, KV_TYPE, AT(kv_type), ENGINE, "f16|f32", "how the KV cache keeps numbers (default f16)"},
+	{"kv-type", 0, KV_TYPE, AT(kv_type), ENGINE, "f16|f32|bf16", "how the KV cache keeps numbers (default f16; bf16 is lossy)"},
 	{"prefill-rows", 0, COUNT, AT(prefill_rows), ENGINE, "N", "tokens of a prompt computed at once (default 512)"},
 	{"ram", 0, SIZE, AT(ram), ENGINE, "SIZE", "memory for everything: 2G, 512M, 50% (default: what is free, less a margin)"},
 	{"chunk-size", 0, SIZE, AT(chunk_size), ENGINE, "SIZE", "most bytes of weights read as one piece (default: chosen by --ram)"},
 	{"reader", 0, TEXT, AT(reader), ENGINE, "auto|uring|pread", "how files are read (default auto)"},
 	{"threads", 0, THREADS, AT(threads), ENGINE | PREPARE, "N", "threads that compute (default: all cores)"},
 	{"ops", 0, TEXT, AT(ops), ENGINE, "NAME", "kernels: auto, ref, or a variant that --version lists"},
+	{"math", 0, MATH, AT(math_fast), ENGINE, "exact|fast", "fast rounds activations to 8 bits where that is faster (default exact)"},
 	{"json", 0, FLAG, AT(json), CHAT | PLAN | BENCH | ONCE, NULL, "print one JSON object (with -p, plan and bench)"},
 	{"prompt-tokens", 0, COUNT, AT(prompt_tokens), BENCH | ONCE, "N", "tokens of the prompt that is timed (default 128)"},
 	{"tokens", 0, COUNT, AT(tokens), BENCH | ONCE, "N", "tokens after it that are timed (default 16)"},
@@ -181,8 +182,12 @@ int option_set(struct options *o, const struct option_row *r, const char *s, enu
 		return 0;
 	case SIZE:
 		return parse_size(r, s, field, e);
+	case MATH:
+		o->math_fast = !strcmp(s, "fast");
+		return o->math_fast || !strcmp(s, "exact") ? 0 : bad(e, r, s);
 	case KV_TYPE:
-		o->kv_type = !strcmp(s, "f16") ? DTYPE_F16 : !strcmp(s, "f32") ? DTYPE_F32 : DTYPE_UNKNOWN;
+		o->kv_type = !strcmp(s, "f16") ? DTYPE_F16 : !strcmp(s, "f32") ? DTYPE_F32
+			: !strcmp(s, "bf16")  ? DTYPE_BF16 : DTYPE_UNKNOWN;
 		return o->kv_type == DTYPE_UNKNOWN ? bad(e, r, s) : 0;
 	}
 	return 0;

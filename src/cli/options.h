@@ -17,6 +17,7 @@ struct options {
 	const char *prompt, *prompt_file, *system, *template_file, *trace_file, *save, *plot;
 	const char *reader, *ops, *theme;
 	const char *resume, *config, *system_file;
+	bool math_fast;
 	const char *dst, *quant, *quant_head, *stripes; /* prepare */
 	uint64_t ram, chunk_size;
 	uint32_t ctx, prefill_rows, prompt_tokens, tokens;

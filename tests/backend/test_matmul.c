@@ -371,6 +371,65 @@ static void odd_weights_are_survived(void **state)
 	}
 }
 
+/* --math fast: off by no more than activations of 8 bits are, the same bits however the weight is split. */
+static void fast_is_near_and_splits_alike(void **state)
+{
+	(void)state;
+	struct backend *exact = open_cpu("auto", 1), *b[] = {open_cpu("auto", 1), open_cpu("auto", 3)};
+	if (!cpu_backend_fast(b[0]) || !cpu_backend_fast(b[1])) {
+		for (int i = 0; i < 2; i++)
+			b[i]->ops->close(b[i]);
+		exact->ops->close(exact);
+		skip();
+	}
+	assert_string_not_equal(b[0]->variant, exact->variant);
+	static const struct {
+		uint32_t n, k, rows;
+	} sizes[] = {{1, 256, 33}, {2, 544, 7}, {3, 512, 40}, {4, 32, 5}, {5, 768, 50}, {9, 256, 16}, {17, 1024, 31},
+		{100, 512, 18}, {3, 33, 9}};
+	for (size_t s = 0; s < sizeof(sizes) / sizeof(*sizes); s++) {
+		for (size_t f = 0; f < FORMATS; f++) {
+			struct product p;
+			if (!possible(formats[f].t, sizes[s].k))
+				continue;
+			product_init(&p, &formats[f], sizes[s].n, sizes[s].k, sizes[s].rows);
+			size_t bytes = p.m.n * p.m.ldy * sizeof(float);
+			float *want = calloc(1, bytes), *got = calloc(1, bytes), *w = decoded(&p.m);
+			p.m.y = want;
+			exact->ops->matmul(exact, &p.m);
+			p.m.y = got;
+			b[0]->ops->matmul(b[0], &p.m);
+			for (uint32_t i = 0; i < p.m.n; i++)
+				for (uint32_t r = 0; r < p.m.rows; r++) {
+					float size = 0, off = fabsf(got[i * p.m.ldy + r] - want[i * p.m.ldy + r]);
+					for (uint32_t j = 0; j < p.m.k; j++)
+						size += fabsf(w[(size_t)r * p.m.k + j]); /* |x| < 1 */
+					if (!(off <= size / 254 + 1e-5f * size))
+						fail_msg("%s n %u k %u: y[%u][%u] off by %g of %g",
+							dtype_info(p.m.dtype)->name, p.m.n, p.m.k, i, r,
+							(double)off, (double)size);
+				}
+			if (p.m.dtype == DTYPE_Q8_0 && !p.m.scales.how) /* it was not the exact kernel */
+				assert_memory_not_equal(want, got, bytes);
+			memset(want, 0, bytes);
+			for (uint32_t r = 0, part; r < p.m.rows; r += part) {
+				part = 1 + rnd() % 20 < p.m.rows - r ? 1 + rnd() % 20 : p.m.rows - r;
+				part = part < p.m.rows - r ? part : p.m.rows - r;
+				struct matmul q = part_of(&p.m, r, part);
+				q.y = want + r;
+				q.bias = p.m.bias + r;
+				b[1]->ops->matmul(b[1], &q);
+			}
+			assert_memory_equal(want, got, bytes);
+			free(want), free(got), free(w);
+			product_clear(&p);
+		}
+	}
+	for (int i = 0; i < 2; i++)
+		b[i]->ops->close(b[i]);
+	exact->ops->close(exact);
+}
+
 static int make_tables(void **state)
 {
 	(void)state;
@@ -388,6 +447,7 @@ int main(void)
 		cmocka_unit_test(transposed_chunks_are_invariant),
 		cmocka_unit_test(weights_are_decoded_exactly),
 		cmocka_unit_test(odd_weights_are_survived),
+		cmocka_unit_test(fast_is_near_and_splits_alike),
 	};
 	return cmocka_run_group_tests(tests, make_tables, NULL);
 }

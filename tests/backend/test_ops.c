@@ -25,6 +25,8 @@ static void attend_init(struct attend *t, enum dtype type, uint32_t n, uint32_t 
 		float k = rnd_float() * 2, v = rnd_float();
 		if (type == DTYPE_F32) {
 			((float *)t->k)[i] = k, ((float *)t->v)[i] = v;
+		} else if (type == DTYPE_BF16) {
+			((uint16_t *)t->k)[i] = f32_to_bf16(k), ((uint16_t *)t->v)[i] = f32_to_bf16(v);
 		} else {
 			((uint16_t *)t->k)[i] = f32_to_f16(k), ((uint16_t *)t->v)[i] = f32_to_f16(v);
 		}
@@ -88,11 +90,12 @@ static void attention_is_close_and_invariant(void **state)
 		uint32_t n, heads, kv_heads, head_dim;
 	} sizes[] = {{9, 9, 3, 64}, {5, 4, 4, 16}, {6, 14, 2, 8}, {4, 2, 1, 80}, {3, 1, 1, 1}, {8, 10, 2, 37}};
 	for (size_t s = 0; s < sizeof(sizes) / sizeof(*sizes); s++) {
-		for (int kind = 0; kind < 4; kind++) {
+		static const enum dtype types[] = {DTYPE_F32, DTYPE_F16, DTYPE_BF16};
+		for (int kind = 0; kind < 6; kind++) {
 			struct attend t;
-			attend_init(&t, kind & 1 ? DTYPE_F16 : DTYPE_F32, sizes[s].n, sizes[s].heads,
+			attend_init(&t, types[kind / 2], sizes[s].n, sizes[s].heads,
 				sizes[s].kv_heads, sizes[s].head_dim);
-			t.a.softcap = kind & 2 ? 3.0f : 0.0f;
+			t.a.softcap = kind & 1 ? 3.0f : 0.0f;
 			check_attention(&t);
 			attend_clear(&t);
 		}
@@ -206,19 +209,21 @@ static void kv_store_rounds_and_maps(void **state)
 	enum { N = 3, HEADS = 2, DIM = 19, STRIDE = 50, LD = 120, CELL = HEADS * DIM };
 	static const uint32_t cells[N] = {4, 0, 2};
 	float src[N * LD], f32[5 * CELL];
-	uint16_t f16[5 * CELL];
+	uint16_t f16[5 * CELL], bf16[5 * CELL];
 	fill(src, N * LD);
 	for (const char *const *v = cpu_backend_variants(); *v; v++) {
 		struct backend *b = open_cpu(*v, 2);
 		struct head_map map = {10, STRIDE, 1};
 		b->ops->kv_store(b, f32, DTYPE_F32, src, LD, map, HEADS, DIM, cells, N);
 		b->ops->kv_store(b, f16, DTYPE_F16, src, LD, map, HEADS, DIM, cells, N);
+		b->ops->kv_store(b, bf16, DTYPE_BF16, src, LD, map, HEADS, DIM, cells, N);
 		for (size_t i = 0; i < N * CELL; i++) {
 			size_t row = i / CELL, head = i / DIM % HEADS, j = i % DIM;
 			float x = src[row * LD + 10 + head * STRIDE + j];
 			size_t at = cells[row] * CELL + head * DIM + j;
 			assert_true(f32[at] == x);
 			assert_int_equal(f16[at], f32_to_f16(x));
+			assert_int_equal(bf16[at], f32_to_bf16(x));
 		}
 		b->ops->close(b);
 	}

@@ -1,5 +1,5 @@
 /* How fast the matrix products of each variant are: `make tests/bin/bench_ops`, then
- * tests/bin/bench_ops [THREADS [VARIANT [DTYPE]]]. Weights of one row: Gweights/s and GB/s; several rows:
+ * tests/bin/bench_ops [THREADS [VARIANT [DTYPE [fast]]]]. Weights of one row: Gweights/s and GB/s; several rows:
  * GFLOP/s. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,6 +88,8 @@ int main(int argc, char **argv)
 			fprintf(stderr, "%s\n", e.msg);
 			return 1;
 		}
+		if (argc > 4)
+			cpu_backend_fast(b);
 		for (enum dtype t = DTYPE_F32; t < DTYPE_COUNT; t++)
 			for (size_t s = 0; s < sizeof(sizes) / sizeof(*sizes); s++)
 				if (sizes[s].k % dtype_info(t)->block == 0 &&

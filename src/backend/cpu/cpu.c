@@ -4,12 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/cpu/fast.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/pool.h"
 #include "base/clock.h"
 #include "base/mem.h"
 
 #define THREADS_MAX 256
+#define FAST_BYTES ((size_t)3 << 20) /* rounded rows of x that are multiplied together */
+#define FAST_ROWS 96
 #define PART_WORK 32768 /* multiplications that are worth waking another thread for */
 
 struct cpu {
@@ -17,6 +20,8 @@ struct cpu {
 	const struct cpu_kernels *kernels;
 	struct pool *pool;
 	unsigned char *scratch; /* CPU_SCRATCH_BYTES a thread */
+	const struct cpu_fast *fast; /* NULL: exact */
+	unsigned char *rounded;	     /* FAST_BYTES for rows of x, with fast */
 };
 
 struct event {
@@ -168,10 +173,52 @@ static void matmul_t_part(void *arg, size_t begin, size_t end, int thread)
 		scratch_of(j->c, thread));
 }
 
+struct fast_op {
+	struct matmul m;
+	struct fast_x x;
+};
+
+static void fast_round_part(void *arg, size_t begin, size_t end, int thread)
+{
+	(void)thread;
+	const struct job *j = arg;
+	const struct fast_op *o = j->op;
+	for (size_t i = begin; i < end; i++)
+		j->c->fast->round(&o->m, &o->x, (uint32_t)i);
+}
+
+static void fast_part(void *arg, size_t begin, size_t end, int thread)
+{
+	const struct job *j = arg;
+	const struct fast_op *o = j->op;
+	j->c->fast->matmul(&o->m, &o->x, (uint32_t)begin, (uint32_t)end, scratch_of(j->c, thread));
+}
+
+/* In blocks of as many rows of x as fit when rounded; false if the exact kernels have to do it. */
+static bool fast_matmul(const struct cpu *c, const struct matmul *m)
+{
+	size_t groups = m->k / 32, row = (size_t)m->k + groups * 2 * sizeof(float);
+	if (!c->fast->takes(m) || row > FAST_BYTES)
+		return false;
+	uint32_t most = FAST_BYTES / row < FAST_ROWS ? (uint32_t)(FAST_BYTES / row) : FAST_ROWS;
+	struct fast_op o = {*m, {(int8_t *)c->rounded, m->k, NULL, NULL, groups}};
+	o.x.d = (float *)(void *)(c->rounded + (size_t)most * m->k); /* k is a multiple of 32 */
+	o.x.s = o.x.d + most * groups;
+	for (uint32_t i = 0; i < m->n; i += most) {
+		o.m.n = m->n - i < most ? m->n - i : most;
+		o.m.x = m->x + i * m->ldx;
+		o.m.y = m->y + i * m->ldy;
+		struct job j = {c, &o};
+		pool_run(c->pool, fast_round_part, &j, o.m.n, grain_for(c, o.m.n, m->k, 1));
+		pool_run(c->pool, fast_part, &j, m->rows, grain_for(c, m->rows, (size_t)o.m.n * m->k / 4, 16));
+	}
+	return true;
+}
+
 static void cpu_matmul(struct backend *b, const struct matmul *m)
 {
 	struct cpu *c = cpu_of(b);
-	if (!m->n)
+	if (!m->n || (c->fast && fast_matmul(c, m)))
 		return;
 	if (m->transposed) {
 		size_t items = (m->k + COLUMNS_STEP - 1) / COLUMNS_STEP;
@@ -373,6 +420,8 @@ static void cpu_close(struct backend *b)
 	struct cpu *c = cpu_of(b);
 	pool_free(c->pool);
 	mem_pages_free(c->scratch, (size_t)b->threads * CPU_SCRATCH_BYTES);
+	if (c->rounded)
+		mem_pages_free(c->rounded, FAST_BYTES);
 	free(c);
 }
 
@@ -472,4 +521,18 @@ int cpu_backend_open(struct backend **out, const char *ops, int threads, struct 
 	}
 	*out = &c->b;
 	return 0;
+}
+
+bool cpu_backend_fast(struct backend *b)
+{
+	struct cpu *c = cpu_of(b);
+	const struct cpu_fast *fast = c->kernels == cpu_kernels_avx512() ? cpu_fast_avx512() : NULL;
+	if (c->fast || !fast)
+		return c->fast;
+	if (!(c->rounded = mem_pages(FAST_BYTES)))
+		return false;
+	c->fast = fast;
+	b->variant = fast->name;
+	b->overhead += FAST_BYTES;
+	return true;
 }

@@ -144,7 +144,7 @@ INLINE struct group group_q5_k(struct row *r, size_t g)
 	__m256i q = load256(b + 48 + g % 8 / 2 * 32), bit = _mm256_set1_epi8((char)(1 << g % 8));
 	q = _mm256_and_si256(g % 2 ? _mm256_srli_epi16(q, 4) : q, _mm256_set1_epi8(15));
 	__mmask32 fifth = _mm256_test_epi8_mask(load256(b + 16), bit);
-	q = _mm256_mask_or_epi32(q, 0xFF, q, _mm256_maskz_set1_epi8(fifth, 16));
+	q = _mm256_or_si256(q, _mm256_maskz_set1_epi8(fifth, 16));
 	return (struct group){q, r->d[g % 8], r->d[8 + g % 8]};
 }
 

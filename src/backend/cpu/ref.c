@@ -132,14 +132,17 @@ static void ref_kv_store(const struct kv_store *s, uint32_t row)
 			continue;
 		}
 		for (uint32_t j = 0; j < s->head_dim; j++)
-			((uint16_t *)s->cache)[at + j] = f32_to_f16(src[j]);
+			((uint16_t *)s->cache)[at + j] =
+				s->type == DTYPE_BF16 ? f32_to_bf16(src[j]) : f32_to_f16(src[j]);
 	}
 }
 
 static float kv_value(const void *cache, enum dtype type, size_t at)
 {
-	return type == DTYPE_F32 ? ((const float *)cache)[at] :
-				   f16_to_f32(((const uint16_t *)cache)[at]);
+	if (type == DTYPE_F32)
+		return ((const float *)cache)[at];
+	uint16_t h = ((const uint16_t *)cache)[at];
+	return type == DTYPE_BF16 ? bf16_to_f32(h) : f16_to_f32(h);
 }
 
 /* Scores of the cells [begin, end) of the list, at their places in a block; -inf elsewhere. */

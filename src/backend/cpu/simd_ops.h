@@ -128,11 +128,12 @@ SIMD_INLINE v16 kv_load(const void *cache, enum dtype type, size_t at, size_t n)
 		return n < 16 ? v16_load_n(p, n) : v16_load(p);
 	}
 	const uint16_t *p = (const uint16_t *)cache + at;
-	if (n >= 16)
-		return v16_load_f16(p);
 	uint16_t t[16] = {0};
-	memcpy(t, p, n * sizeof(*t));
-	return v16_load_f16(t);
+	if (n < 16) {
+		memcpy(t, p, n * sizeof(*t));
+		p = t;
+	}
+	return type == DTYPE_BF16 ? v16_load_bf16(p) : v16_load_f16(p);
 }
 
 SIMD_INLINE size_t cell_at(const struct heads *h, uint32_t c)
@@ -268,6 +269,8 @@ static void simd_attention(const struct attention *a, uint32_t row, uint32_t kv_
 		}
 		if (a->kv_type == DTYPE_F16)
 			attend_type(&h, &a->rows[row], DTYPE_F16);
+		else if (a->kv_type == DTYPE_BF16)
+			attend_type(&h, &a->rows[row], DTYPE_BF16);
 		else
 			attend_type(&h, &a->rows[row], DTYPE_F32);
 		for (uint32_t g = 0; g < h.count; g++) {
