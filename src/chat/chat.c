@@ -28,6 +28,40 @@ static void find_harmony(struct chat *c)
 		c->harmony[i] = tokenizer_id(c->tokenizer, names[i], strlen(names[i]));
 }
 
+static int add_stop(struct chat *c, int64_t id, struct err *e)
+{
+	for (size_t i = 0; i < c->n_stop_ids; i++)
+		if (id == (int64_t)c->stop_ids[i])
+			return 0;
+	uint32_t *p = id < 0 ? NULL : realloc(c->stop_ids, (c->n_stop_ids + 1) * sizeof(*p));
+	if (id < 0)
+		return 0;
+	if (!p)
+		return err_nomem(e);
+	c->stop_ids = p;
+	p[c->n_stop_ids++] = (uint32_t)id;
+	return 0;
+}
+
+/* Ids that end an answer besides those that the model's files name: the tokenizer's own end token when a
+ * template is used (or no other is known); and for GGUF, which has room for few, tokens known as ends of
+ * turns by their names. Harmony's <|end|> stands between the parts of an answer. */
+static int add_stops(struct chat *c, struct err *e)
+{
+	static const char *const ends[] = {"<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>", "<|eom_id|>",
+		"<|end_of_turn|>", "<|return|>", "<|call|>", "<|endoftext|>", "<|end_of_text|>", "<|END_OF_TURN_TOKEN|>"};
+	bool harmony = c->harmony[HARMONY_CHANNEL] >= 0;
+	if ((c->template || c->n_stop_ids == 0) && add_stop(c, tokenizer_role_id(c->tokenizer, "eos_token"), e) < 0)
+		return -1;
+	for (size_t i = 0; c->template && c->checkpoint->gguf && i < sizeof(ends) / sizeof(*ends); i++) {
+		int64_t id = tokenizer_id(c->tokenizer, ends[i], strlen(ends[i]));
+		if (id >= 0 && tokenizer_is_special(c->tokenizer, (uint32_t)id) && !(harmony && i == 2) &&
+			add_stop(c, id, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int open_parts(struct chat *c, struct err *e)
 {
 	if (settings_copy(&c->settings, c->cfg.settings, e) < 0 ||
@@ -41,12 +75,8 @@ static int open_parts(struct chat *c, struct err *e)
 	find_harmony(c);
 	if (!c->cfg.raw && chat_load_template(&c->template, c->checkpoint, c->cfg.template_file, e) < 0)
 		return -1;
-	int64_t eos = tokenizer_role_id(c->tokenizer, "eos_token");
-	if (c->n_stop_ids == 0 && eos >= 0) {
-		if (!(c->stop_ids = malloc(sizeof(*c->stop_ids))))
-			return err_nomem(e);
-		c->stop_ids[c->n_stop_ids++] = (uint32_t)eos;
-	}
+	if (add_stops(c, e) < 0)
+		return -1;
 	if (c->checkpoint->gguf)
 		gguf_drop_arrays(c->checkpoint->gguf);
 	return c->cfg.system ? conversation_set_system(&c->conv, c->cfg.system, strlen(c->cfg.system), e) : 0;

@@ -107,6 +107,10 @@ static struct value do_range(struct eval *ev, const struct args *a)
 		jinja_fail(ev->j, ERR_LIMIT, "range is too big or has wrong arguments");
 	struct value out = v_list(ev->j, V_RANGE);
 	jinja_work(ev->j, count > 0 ? (uint64_t)count : 0);
+	if (count > 0) {
+		out.list->cap = (size_t)count;
+		out.list->p = jinja_alloc(ev->j, (size_t)count * sizeof(*out.list->p));
+	}
 	for (int64_t i = 0; i < (int64_t)count; i++)
 		list_add(ev->j, &out, v_int(v[0] + i * v[2]));
 	sbuf_puts(ev->j, &name, "range(");

@@ -188,13 +188,15 @@ struct value eval_attr(struct jinja *j, const struct value *v, const struct valu
 	bool known = false;
 	if (v->type == V_UNDEFINED)
 		undefined_used(j, v);
-	const char *name = key->type == V_STR ? v_name(j, key) : NULL;
-	struct value x = v_undefined(name);
+	struct value x = v_undefined(NULL);
+	const char *name = NULL;
 	for (int i = 0; i < 2 && !known; i++)
-		if ((i == 0) != attr_first)
+		if ((i == 0) != attr_first) {
 			x = python_item(j, v, key, &known);
-		else if (name)
+		} else if (key->type == V_STR) { /* without origins: a name of the template's own, terminated */
+			name = key->s.m ? v_name(j, key) : key->s.p;
 			x = python_attr(j, v, name, &known);
+		}
 	return known ? x : v_undefined(name);
 }
 

@@ -14,6 +14,20 @@ struct frame *push_frame(struct eval *ev, struct frame *up)
 	return f;
 }
 
+struct frame *next_round(struct eval *ev, struct frame *f, struct frame *up)
+{
+	if (!f || f->captured)
+		return push_frame(ev, up);
+	struct var **tail = &f->vars;
+	while (*tail)
+		tail = &(*tail)->next;
+	*tail = f->spare;
+	f->spare = f->vars;
+	f->vars = NULL;
+	ev->frame = f;
+	return f;
+}
+
 void set_var(struct eval *ev, const char *name, struct value x)
 {
 	for (struct var *v = ev->frame->vars; v; v = v->next)
@@ -21,7 +35,11 @@ void set_var(struct eval *ev, const char *name, struct value x)
 			v->value = x;
 			return;
 		}
-	struct var *v = jinja_alloc(ev->j, sizeof(*v));
+	struct var *v = ev->frame->spare;
+	if (v)
+		ev->frame->spare = v->next;
+	else
+		v = jinja_alloc(ev->j, sizeof(*v));
 	*v = (struct var){name, x, ev->frame->vars};
 	ev->frame->vars = v;
 }
@@ -58,18 +76,19 @@ static void assign(struct eval *ev, const struct node *target, struct value x)
 /* The items that the loop's own condition lets through. */
 static struct value chosen(struct eval *ev, const struct node *n, const struct value *in, struct frame *outer)
 {
-	struct value all = v_iter(ev->j, in), items = v_list(ev->j, V_LIST);
+	struct value all = v_iter(ev->j, in), items;
+	struct frame *f = NULL;
+	if (!n->b)
+		return all;
+	items = v_list(ev->j, V_LIST);
 	for (size_t i = 0; i < all.list->n; i++) {
 		struct value x = all.list->p[i];
-		if (n->b) {
-			push_frame(ev, outer);
-			assign(ev, n->list, x);
-			struct value keep = eval(ev, n->b);
-			ev->frame = outer;
-			if (!v_truth(&keep))
-				continue;
-		}
-		list_add(ev->j, &items, x);
+		f = next_round(ev, f, outer);
+		assign(ev, n->list, x);
+		struct value keep = eval(ev, n->b);
+		ev->frame = outer;
+		if (v_truth(&keep))
+			list_add(ev->j, &items, x);
 	}
 	return items;
 }
@@ -79,10 +98,11 @@ void run_for(struct eval *ev, const struct node *n, const struct value *in, stru
 	struct value items = chosen(ev, n, in, outer);
 	struct loop *loop = jinja_alloc(ev->j, sizeof(*loop));
 	*loop = (struct loop){.items = items, .depth = depth, .node = n, .outer = outer};
+	struct frame *f = NULL;
 	for (size_t i = 0; i < items.list->n; i++) {
 		loop->index = i;
 		jinja_work(ev->j, 1);
-		push_frame(ev, outer);
+		f = next_round(ev, f, outer);
 		set_var(ev, "loop", (struct value){.type = V_LOOP, .loop = loop});
 		assign(ev, n->list, items.list->p[i]);
 		run(ev, n->body);
@@ -112,6 +132,8 @@ static struct value make_macro(struct eval *ev, const struct node *n)
 {
 	struct macro *m = jinja_alloc(ev->j, sizeof(*m));
 	*m = (struct macro){n, ev->frame};
+	for (struct frame *f = ev->frame; f && !f->captured; f = f->up)
+		f->captured = true;
 	return (struct value){.type = V_MACRO, .macro = m};
 }
 

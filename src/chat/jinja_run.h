@@ -19,6 +19,8 @@ struct var {
 struct frame { /* in the arena: macros outlive the scope that made them */
 	struct var *vars;
 	struct frame *up;
+	struct var *spare; /* memory of variables of earlier rounds of a loop */
+	bool captured;	   /* a macro refers to it: no round may use it again */
 };
 
 struct macro {
@@ -56,6 +58,7 @@ struct value capture(struct eval *ev, const struct node *body);
 void eval_enter(struct eval *ev);
 void set_var(struct eval *ev, const char *name, struct value x);
 struct frame *push_frame(struct eval *ev, struct frame *up);
+struct frame *next_round(struct eval *ev, struct frame *f, struct frame *up); /* f: of the last one, or NULL */
 bool global_function(const char *name, enum global_function *f);
 
 /* Argument i, or keyword `name`; NULL if absent. */

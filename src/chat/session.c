@@ -68,6 +68,8 @@ static int start(struct session *s, const struct session_options *o, struct err 
 	if (note)
 		session_emit_text(s, SESSION_NOTE, note);
 	free(note);
+	if (!chat_has_template(s->chat))
+		session_emit_text(s, SESSION_NOTE, "there is no chat template: messages go in as they are, one after the other");
 	int rc = pthread_create(&s->thread, NULL, engine_thread, s);
 	s->started = rc == 0;
 	return rc ? err_sys(e, rc, "can't start the engine thread") : 0;

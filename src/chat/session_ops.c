@@ -160,8 +160,12 @@ int session_rename(struct session *s, const char *name, struct err *e)
 int session_load_file(struct session *s, const char *name, struct err *e)
 {
 	struct session_file f;
-	if (session_file_read(name, &f, e) < 0 || session_rename(s, name, e) < 0)
+	if (session_file_read(name, &f, e) < 0)
 		return -1;
+	if (session_rename(s, name, e) < 0) {
+		session_file_clear(&f);
+		return -1;
+	}
 	struct conversation *c = chat_conversation(s->chat);
 	if (f.model && strcmp(f.model, chat_model_path(s->chat))) {
 		struct buf b = BUF_INIT;

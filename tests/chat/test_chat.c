@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
-#include "chat/chat.h"
+#include "chat/chat_private.h"
 #include "chat/reasoning.h"
 #include "chat/session_store.h"
 
@@ -113,6 +113,43 @@ static void test_settings(void **state)
 	settings_clear(&t);
 }
 
+/* generation_config.json of a model's folder, below what the user says. */
+static void recommend(const char *json, struct settings *s)
+{
+	struct checkpoint c = {.dir = (char[]){"/tmp/airlchat-test-XXXXXX"}};
+	struct err e = ERR_INIT;
+	char path[100];
+	assert_non_null(mkdtemp(c.dir));
+	snprintf(path, sizeof(path), "%s/generation_config.json", c.dir);
+	assert_int_equal(file_write(path, json, strlen(json), 0600, &e), 0);
+	assert_int_equal(chat_recommended(s, &c, &e), 0);
+	unlink(path);
+	rmdir(c.dir);
+}
+
+static void test_recommended(void **state)
+{
+	struct settings s;
+	struct err e = ERR_INIT;
+	(void)state;
+	settings_init(&s);
+	assert_int_equal(settings_set(&s, SETTING_TOP_K, "3", FROM_FLAG, &e), 0);
+	recommend("{\"do_sample\": true, \"temperature\": 0.6, \"top_k\": 20, \"top_p\": 0.9, \"repetition_penalty\": 1.1}", &s);
+	assert_true(s.sampler.temp == 0.6f && s.sampler.top_p == 0.9f && s.sampler.repeat_penalty == 1.1f);
+	assert_int_equal(s.sampler.top_k, 3);
+	assert_int_equal(s.from[SETTING_TEMP], FROM_MODEL);
+	settings_init(&s); /* do_sample false: greedy, with the model's own penalty */
+	recommend("{\"do_sample\": false, \"temperature\": 0.6, \"repetition_penalty\": 1.1}", &s);
+	assert_true(s.sampler.temp == 0 && s.sampler.repeat_penalty == 1.1f);
+	settings_init(&s); /* greedy by the user's wish: no penalty that he did not ask for */
+	assert_int_equal(settings_set(&s, SETTING_TEMP, "0", FROM_FLAG, &e), 0);
+	recommend("{\"temperature\": 0.6, \"repetition_penalty\": 1.1}", &s);
+	assert_true(s.sampler.temp == 0 && s.sampler.repeat_penalty == 1);
+	settings_init(&s); /* out of range: the built-in value stays */
+	recommend("{\"temperature\": -3, \"top_p\": 7, \"top_k\": \"x\"}", &s);
+	assert_true(s.sampler.temp == 0.8f && s.sampler.top_p == 0.95f && s.sampler.top_k == 40);
+}
+
 /* --- the store --- */
 
 static void add(struct conversation *c, const char *role, const char *text)
@@ -168,6 +205,7 @@ static void test_store(void **state)
 	assert_string_equal(g.messages.m[2].reasoning, "hm");
 	assert_int_equal(g.messages.m[2].finish, FINISH_CANCELLED);
 	assert_int_equal(g.messages.m[2].ids.len, 1);
+	session_file_clear(&g);
 	assert_int_equal(session_list(&list, &n, &e), 0);
 	assert_int_equal(n, 1);
 	assert_string_equal(list[0].title, "What is \"x\"? ? \xC3\xA9");
@@ -213,6 +251,7 @@ static void test_export(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_reasoning), cmocka_unit_test(test_settings),
+		cmocka_unit_test(test_recommended),
 		cmocka_unit_test_setup_teardown(test_store, own_folder, remove_folder), cmocka_unit_test(test_export)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
