@@ -240,7 +240,9 @@ static int begin(struct answer *a, size_t n, size_t *limit, struct err *e)
 	*limit = c->plan.ctx - a->all.len;
 	if (c->settings.max_tokens && c->settings.max_tokens < *limit)
 		*limit = c->settings.max_tokens;
-	a->sampler = sampler_new(&c->settings.sampler, c->model->vocab);
+	struct sampler_params sampling = c->settings.sampler;
+	sampling.seed += c->attempt * UINT64_C(0x9E3779B97F4A7C15);
+	a->sampler = sampler_new(&sampling, c->model->vocab);
 	return a->sampler ? 0 : err_nomem(e);
 }
 

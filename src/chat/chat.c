@@ -183,6 +183,11 @@ struct conversation *chat_conversation(struct chat *c)
 	return &c->conv;
 }
 
+void chat_set_attempt(struct chat *c, uint32_t attempt)
+{
+	c->attempt = attempt;
+}
+
 struct settings *chat_settings(struct chat *c)
 {
 	return &c->settings;

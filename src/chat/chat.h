@@ -73,6 +73,8 @@ int chat_answer(struct chat *c, const struct chat_sink *sink, struct chat_result
 /* Go on with the last message, an answer that did not end by itself. */
 int chat_continue(struct chat *c, const struct chat_sink *sink, struct chat_result *r, struct err *e);
 void chat_result_clear(struct chat_result *r);
+/* How often the answer that comes has been made before: each attempt samples with a seed of its own. */
+void chat_set_attempt(struct chat *c, uint32_t attempt);
 
 /* Start the engine with a context of ctx tokens (0: the default); idempotent. */
 int chat_start(struct chat *c, uint32_t ctx, struct err *e);

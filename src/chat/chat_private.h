@@ -19,6 +19,7 @@ struct chat {
 	struct conversation conv;
 	struct settings settings;
 	int64_t harmony[HARMONY_TOKENS]; /* ids, or -1 */
+	uint32_t attempt;
 	struct plan plan;
 	struct reader *reader;
 	_Atomic(struct engine *) engine; /* set once by chat_start */

@@ -236,6 +236,7 @@ static int answer(struct session *s, bool go_on, struct err *e)
 		chat_uncancel(s->chat);
 	take_settings(s);
 	session_kv_restore(s);
+	chat_set_attempt(s->chat, s->attempt);
 	session_emit(s, SESSION_PROMPT, index, go_on, "", 0);
 	int rc = go_on ? chat_continue(s->chat, &sink, &r, e) : chat_answer(s->chat, &sink, &r, e);
 	if (rc == 0)
@@ -263,6 +264,7 @@ static int ask(struct session *s, const char *text, size_t len, struct err *e)
 {
 	struct conversation *c = chat_conversation(s->chat);
 	size_t n = c->n;
+	s->attempt = 0;
 	if (conversation_add(c, "user", text, len, e) < 0) {
 		session_emit_text(s, SESSION_ERROR, e->msg);
 		return -1;
@@ -286,6 +288,7 @@ static int retry(struct session *s, struct err *e)
 	if (conversation_copy(&old, c, e) < 0)
 		return -1;
 	conversation_cut(c, user + 1);
+	s->attempt++;
 	changed(s);
 	if (answer(s, false, e) < 0 && c->n == user + 1) { /* the old answer is better than none */
 		conversation_clear(c);

@@ -36,6 +36,7 @@ struct session {
 	atomic_uint_fast64_t tokens, tokens_before, prefill_done, prefill_total; /* before: this answer */
 	struct buf attached;	/* the UI's thread: files in front of the next message */
 	bool save_failed;	/* the engine thread's: told once */
+	uint32_t attempt;	/* likewise: how often the last answer was made anew */
 	bool kv_wanted;		/* likewise: a kept KV cache may be there to read */
 	size_t kv_kept;		/* tokens of the KV cache on disk; 0: none that is known */
 	size_t prefill_rows;	/* of the longest prompt measured, and seconds a row; of a decode pass */

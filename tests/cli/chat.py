@@ -27,6 +27,9 @@ def commands(home):
     out, err, rc = chat(home, ["Hi", "/retry", "/continue", "/undo", "Hello there", "/edit 1 Hi"])
     ok(rc == 0 and len(out) == 5, "six lines, five answers", err)
     ok(out[0]["ids"] == out[1]["ids"], "/retry makes the same answer when greedy", out[:2])
+    warm, _, _ = chat(home, ["Tell me a story", "/retry"], "--temp", "1.5", "--top-p", "1", "--min-p", "0", "--top-k", "0",
+                      "--seed", "5", "--no-keep")
+    ok(warm[0]["ids"] != warm[1]["ids"], "and another one when sampling, with the same seed", warm)
     both = out[1]["ids"] + out[2]["ids"]
     ok(out[2]["prompt_ids"][-8:] == out[1]["ids"] and out[2]["text"].startswith(out[1]["text"]),
        "/continue goes on where the answer was cut", out[2])
