@@ -46,9 +46,14 @@ static void nothing(void)
 {
 }
 
+static bool in_line;   /* readline empties its line when got_line has returned */
+static struct buf next; /* what input_set asked for meanwhile */
+
 static void got_line(char *line)
 {
+	in_line = true;
 	cb.line(cb.user, line);
+	in_line = false;
 	free(line);
 }
 
@@ -187,6 +192,7 @@ void input_close(void)
 	history_file = NULL;
 	buf_clear(&queue);
 	buf_clear(&offers);
+	buf_clear(&next);
 }
 
 void input_key(const char *s, size_t len)
@@ -196,6 +202,9 @@ void input_key(const char *s, size_t len)
 	buf_add(&queue, s, len);
 	while (queue.len)
 		rl_callback_read_char();
+	if (next.len)
+		input_insert(buf_str(&next), next.len);
+	buf_reset(&next);
 }
 
 void input_insert(const char *s, size_t len)
@@ -216,6 +225,11 @@ void input_insert(const char *s, size_t len)
 
 void input_set(const char *s, size_t len)
 {
+	if (in_line) {
+		buf_reset(&next);
+		buf_add(&next, s, len);
+		return;
+	}
 	input_discard();
 	input_insert(s, len);
 }

@@ -14,6 +14,14 @@ static const char *prompt_now(const char *prompt)
 	return strcmp(p, INPUT_PROMPT) || !prompt ? (nl ? nl + 1 : p) : prompt;
 }
 
+#define TAB_COLUMNS 4
+
+/* Columns of one character of n columns in the grid's terms: controls (Ctrl-V lets them in) are ^X. */
+static int shown_width(char c, int n)
+{
+	return c == '\t' ? TAB_COLUMNS : (unsigned char)c < ' ' ? 2 : n;
+}
+
 /* One row: bytes [at, end) of the line; the next begins at *next. Columns left of it in *left. */
 static int row_end(int at, int width, int left, int *next)
 {
@@ -22,7 +30,7 @@ static int row_end(int at, int width, int left, int *next)
 	room = room > 1 ? room : 1;
 	while (i < rl_end && s[i] != '\n') {
 		int k = (int)grid_cluster(s + i, (size_t)(rl_end - i), &n);
-		n = (unsigned char)s[i] < ' ' ? 2 : n;
+		n = shown_width(s[i], n);
 		if (used + n > room && i > at)
 			break;
 		used += n;
@@ -63,12 +71,13 @@ int input_rows(int width)
 	return rl_line_buffer ? count_rows(width, prompt_now(NULL), &cursor) : 1;
 }
 
-/* Controls in the line (Ctrl-V lets them in) are shown as ^X. */
 static void draw_text(struct grid *g, int x, int y, const char *s, int len)
 {
 	for (int i = 0, k, n; i < len; i += k, x += n) {
 		k = (int)grid_cluster(s + i, (size_t)(len - i), &n);
-		if ((unsigned char)s[i] < ' ') {
+		if (s[i] == '\t') {
+			n = TAB_COLUMNS;
+		} else if ((unsigned char)s[i] < ' ') {
 			char c[3] = {'^', (char)(s[i] + '@'), 0};
 			n = grid_puts(g, x, y, 2, ST_DIM, c);
 		} else {
@@ -82,7 +91,7 @@ static int columns(const char *s, int len)
 	int x = 0;
 	for (int i = 0, n; i < len;) {
 		int k = (int)grid_cluster(s + i, (size_t)(len - i), &n);
-		x += (unsigned char)s[i] < ' ' ? 2 : n;
+		x += shown_width(s[i], n);
 		i += k;
 	}
 	return x;

@@ -137,6 +137,8 @@ static void special(struct keys *k)
 		emit(k, arrow(s[2], 0));
 	else if (len == 2 && (s[1] == '\r' || s[1] == '\n'))
 		emit(k, KEY_NEWLINE);
+	else if (len == 2 && s[1] == 3) /* Esc, and Ctrl-C at once */
+		emit(k, KEY_STOP);
 	else if (len == 2 && (s[1] == 't' || s[1] == 'T'))
 		emit(k, KEY_FOLD);
 	else
@@ -203,6 +205,8 @@ void keys_feed(struct keys *k, const char *s, size_t len)
 		}
 		if (k->seq.len && k->seq.p[0] != '\x1b' && !continues)
 			buf_reset(&k->seq); /* a character that was cut off */
+		if (k->seq.len == 1 && k->seq.p[0] == '\x1b' && s[i] == '\x1b')
+			keys_timeout(k); /* Esc, and another key at once */
 		if (k->seq.len > 1 && s[i] == '\x1b')
 			buf_reset(&k->seq); /* so was this sequence */
 		if (!k->seq.len && s[i] != '\x1b' && (unsigned char)s[i] < 0x80) {

@@ -156,8 +156,10 @@ static void set_locale(void)
 	setlocale(LC_ALL, "");
 	setlocale(LC_NUMERIC, "C");
 	utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
-	if (!utf8) /* what is typed is UTF-8 for the model all the same */
+	if (!utf8) { /* what is typed is UTF-8 for the model all the same; readline asks the environment */
+		setenv("LC_ALL", "C.UTF-8", 1);
 		setlocale(LC_CTYPE, "C.UTF-8");
+	}
 }
 
 int term_open(bool with_mouse, struct err *e)

@@ -65,6 +65,7 @@ static void what_is_no_key_is_dropped(void **state)
 	(void)state;
 	EXPECT("\x80\xFFz", "0:z;");		 /* no character begins so */
 	EXPECT("\xE6\x97q", "0:q;");		 /* one that was cut off */
+	EXPECT("\x1b\x1b[A", "%d;%d;", KEY_ESC, KEY_UP);
 	EXPECT("\x1b[12\x1b[A", "%d;", KEY_UP);	 /* so was this sequence */
 }
 
