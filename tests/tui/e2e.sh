@@ -20,7 +20,7 @@ tm() { tmux -S "$dir/socket" -f /dev/null "$@"; }
 trap 'tm kill-server 2>/dev/null; rm -rf "$dir"' EXIT
 shows() { # PATTERN: poll for it, ten seconds at most
 	for _ in $(seq 100); do
-		tm capture-pane -p | grep -qE "$1" && return 0
+		tm capture-pane -p 2>/dev/null | grep -qE "$1" && return 0
 		sleep 0.1
 	done
 	return 1
