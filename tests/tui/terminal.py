@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The terminal is left as it was found, whatever ends the program; and every kind of terminal gets what it
 can show. On a pseudo-terminal, with the fake session."""
-import fcntl, os, pty, re, select, shutil, signal, struct, sys, tempfile, termios, time
+import fcntl, os, pty, random, re, select, shutil, signal, struct, sys, tempfile, termios, time
 
 sys.path.insert(0, os.path.join(os.environ.get("srcdir", "."), "tests", "cli"))
 import tap
@@ -188,11 +188,60 @@ def escapes_come_apart():
     t.close()
 
 
+PIECES = [b"\x1b", b"[", b"O", b"\x1b[A", b"\x1b[B", b"\x1b[5~", b"\x1b[6~", b"\x1b[H", b"\x1b[F", b"\x1bOP", b"\x1bOQ",
+          b"\x1bOR", b"\x1bOS", b"\x1b[15~", b"\x1b[21~", b"\x1b\r", b"\n", b"\r", b"\t", b"\t\t", b"\x12", b"\x13", b"\x01",
+          b"\x05", b"\x0b", b"\x19", b"\x14", b"\x1f", b"\x1bt", b"\x1b[<64;3;4M", b"\x1b[<0;70;9M", b"\x1b[<0;70;9m",
+          b"\x1b[200~", b"\x1b[201~", b"pasted\r\ntext", b"\xc3", b"\xa9", "日本".encode(), "👩‍👩‍👧".encode(), b"a", b"b c",
+          b"lines 30\r", b"think\r", b"slow\r", b"fail\r", b"/theme\r", b"/sessions\r", b"/find echo\r", b"/edit\r",
+          b"/undo\r", b"/clear\r", b"/glyphs ascii\r", b"/fold\r", b"/copy 1\r", b"/nothing\r", b"/set \t", b"\x03",
+          b"```c\n| a | b |\n|---|---|\n| c | d |\n> - x\r", b"\x1b[1;5H", b"\x1b[27;5;99~", b"\x1b[M !!", b"\x00", b"\xff",
+          b"\x7f", b"\x1b[3~", b"\x1b\x1b", b"0", b"q", b"\x16\x01"]
+
+
+def fuzz():
+    """Random keys, escapes cut anywhere, and sizes; half of the time in vi mode. Ends by a signal, cleanly."""
+    seconds = float(os.environ.get("FUZZ_SECONDS", "4"))
+    seed = int(os.environ.get("FUZZ_SEED", "1"))
+    end = time.monotonic() + seconds
+    with open(DIR + "/vi", "w") as f:
+        f.write("set editing-mode vi\n")
+    while time.monotonic() < end:
+        rng = random.Random(seed)
+        t = Terminal(INPUTRC=DIR + "/vi" if seed % 2 else "/dev/null", XDG_CONFIG_HOME=DIR, XDG_DATA_HOME=DIR)
+        t.until(rb"F1")
+        for _ in range(150):
+            b = b"".join(rng.choice(PIECES) for _ in range(rng.randint(1, 4)))
+            for cut in (b[: len(b) // 2], b[len(b) // 2:]) if rng.random() < 0.3 else (b,):
+                try:
+                    t.send(cut)
+                except OSError:
+                    break
+                t.read(0.002)
+            if rng.random() < 0.1:
+                size = struct.pack("HHHH", rng.choice([1, 2, 8, 24, 60]), rng.choice([1, 5, 40, 80, 200]), 0, 0)
+                fcntl.ioctl(t.side, termios.TIOCSWINSZ, size)
+            if os.waitid(os.P_PID, t.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                break
+        try:
+            os.kill(t.pid, signal.SIGTERM)
+        except OSError:
+            pass
+        rc = t.end()
+        if rc not in (0, 130, 143) or t.clean():
+            tap.ok(False, f"random keys and sizes, FUZZ_SEED={seed}", f"status {rc}, {t.clean()}, {t.out[-3000:]!r}")
+            t.close()
+            return
+        t.close()
+        seed += 1
+    tap.ok(True, f"random keys and sizes, seeds up to {seed - 1}")
+
+
 if __name__ == "__main__":
     try:
         ways_to_end()
         kinds_of_terminals()
         escapes_come_apart()
+        fuzz()
     finally:
         shutil.rmtree(DIR, ignore_errors=True)
     tap.done()
