@@ -187,7 +187,7 @@ void input_close(void)
 		fclose(nowhere);
 	nowhere = NULL;
 	rl_outstream = stdout;
-	clear_history();
+	clear_history(); /* not rl_clear_history: it may free an undo list twice (8.2) */
 	free(history_file);
 	history_file = NULL;
 	buf_clear(&queue);
