@@ -9,7 +9,8 @@
 
 #define SCRATCH ((size_t)64 << 20) /* weights to walk through: more than the caches */
 #define LAYER_NS 12000000	    /* time for one measurement of a layer */
-#define REPEATS 5		    /* measurements of which the median counts */
+#define REPEATS 5		    /* measurements of which the median counts; one of what takes long */
+#define LAYER_BYTES 268435456.0	    /* of a layer larger than this a part stands for all */
 
 struct bench {
 	struct backend *b;
@@ -149,7 +150,8 @@ static void between(struct bench *t, int step)
 static double time_layer(struct bench *t, const struct schedule *s, size_t from, size_t to, bool head)
 {
 	double v[REPEATS];
-	for (int i = 0; i < REPEATS; i++) {
+	int repeats = REPEATS;
+	for (int i = 0; i < repeats; i++) {
 		int64_t start = clock_ns(), now = start;
 		int calls = 0;
 		while (now - start < LAYER_NS) {
@@ -164,9 +166,11 @@ static double time_layer(struct bench *t, const struct schedule *s, size_t from,
 			now = clock_ns();
 		}
 		v[i] = (double)(now - start) / 1e9 / calls;
+		if (now - start > 8 * LAYER_NS)
+			repeats = i + 1;
 	}
-	qsort(v, REPEATS, sizeof(*v), by_size);
-	return v[REPEATS / 2];
+	qsort(v, (size_t)repeats, sizeof(*v), by_size);
+	return v[repeats / 2];
 }
 
 /* A layer stands for all: their times differ as their bytes do. */
@@ -180,7 +184,7 @@ static double time_pass(struct bench *t, const struct schedule *s, double *weigh
 		while (from < s->n && s->chunks[from].layer != layer)
 			from++;
 		double bytes = 0;
-		for (to = from; to < s->n && s->chunks[to].layer == layer; to++)
+		for (to = from; to < s->n && s->chunks[to].layer == layer && bytes < LAYER_BYTES; to++)
 			bytes += (double)chunk_bytes(t, &s->chunks[to]);
 		if (to > from)
 			per_byte[head] = time_layer(t, s, from, to, head) / bytes;

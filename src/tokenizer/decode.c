@@ -27,11 +27,8 @@ int pipeline_decode(const struct tokenizer *t, const uint32_t *ids, size_t n, bo
 	int rc = 0;
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		size_t len;
-		if (ids[i] >= t->vocab.n) {
-			rc = err_set(e, ERR_FORMAT, "token id %u is outside the vocabulary of %zu",
-				ids[i], t->vocab.n);
-			break;
-		}
+		if (ids[i] >= t->vocab.n) /* a model's vocabulary may be larger: no text, as in `tokenizers` */
+			continue;
 		const char *p = token_text(t, ids[i], &len);
 		if (!p || (skip_special && (t->vocab.flags[ids[i]] & VOCAB_SKIP)))
 			continue;

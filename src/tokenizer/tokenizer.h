@@ -46,8 +46,8 @@ void tokenizer_close(struct tokenizer *t); /* NULL is fine */
 int tokenizer_encode(const struct tokenizer *t, const struct tok_span *spans, size_t n_spans,
 	unsigned flags, struct ids *out, struct err *e);
 
-/* Append the text of ids (the decoder of tokenizer.json; always valid UTF-8). Ids out of range are
- * an error. */
+/* Append the text of ids (the decoder of tokenizer.json; always valid UTF-8). Ids without a token have
+ * no text, as in `tokenizers`: a model may have more rows than its tokenizer has tokens. */
 int tokenizer_decode(const struct tokenizer *t, const uint32_t *ids, size_t n, bool skip_special,
 	struct buf *out, struct err *e);
 
