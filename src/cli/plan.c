@@ -33,8 +33,8 @@ static void measure(struct speed *v, const struct options *o, struct backend *b,
 	else
 		probe_disk_cached(&v->disk, ck);
 	v->weight_s = calloc(m->n_weights, sizeof(*v->weight_s));
-	/* A model of which only headers are there can't run: sizes are told at once, without timing kernels. */
-	v->compute_s = whole && v->weight_s ? probe_compute(b, m, &p->schedule, DTYPE_UNKNOWN, 64, 0, v->weight_s)
+	/* Where reads count and could not be timed, as with headers alone, kernels tell nothing. */
+	v->compute_s = (whole || !p->streamed_bytes) && v->weight_s ? probe_compute(b, m, &p->schedule, DTYPE_UNKNOWN, 64, 0, v->weight_s)
 				   : -1;
 	const struct predict_rates r = {.disk_bytes_per_s = v->disk.bytes_per_s, .latency_s = v->disk.latency_s,
 		.weight_s = v->compute_s < 0 ? NULL : v->weight_s, .compute_s = -1};
