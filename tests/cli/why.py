@@ -65,9 +65,8 @@ def sparse(tmp):
     p = plan(path, "--ram", "60M", "--ctx", 64)
     ok(p.get("streamed_bytes", 0) > 0 and p["disk_gb_per_s"] is None, "a sparse file's holes time no disk", p)
     ok(p.get("predicted_s_per_token", 0) is None and p["floor_s_per_token"] is None and
-       (p["compute_s_per_token"] or 0) > 0 and
-       all(abs(o["predicted_s_per_token"] - p["compute_s_per_token"]) < 1e-9 for o in p["options"]),
-       "nothing is predicted from it but what reads nothing", p)
+       p["compute_s_per_token"] is None and not p["options"],
+       "nothing is predicted from it, and no kernel is timed in vain", p)
 
 
 def real(tmp):
