@@ -160,7 +160,8 @@ INLINE void row_init(struct row *r, const struct matmul *m, uint32_t at, size_t 
 struct call {
 	const struct matmul *m;
 	const struct fast_x *x;
-	size_t row_bytes;
+	size_t row_bytes, group_bytes;
+	size_t ahead; /* bytes from what is multiplied to what is fetched into the cache */
 	uint8_t *tile; /* [k / 32] groups of GROUP_BYTES */
 };
 
@@ -255,6 +256,8 @@ static void tile_all(const struct call *c, uint32_t r, uint32_t rows)
 			for (uint32_t i = 0; i < n; i++)                                          \
 				acc[j][i] = _mm256_setzero_ps();                                  \
 		_Pragma("GCC unroll 8") for (size_t g = 0; g < m->k / 32; g++) {                  \
+			_mm_prefetch((const char *)w[0].p + c->ahead + g * GROUPS_TOGETHER * c->group_bytes, \
+				_MM_HINT_T0);                                                     \
 			_Pragma("GCC unroll 2") for (uint32_t j = 0; j < GROUPS_TOGETHER; j++) {  \
 				struct group q = group_##name(&w[j], g);                          \
 				_Pragma("GCC unroll 4") for (uint32_t i = 0; i < n; i++) {        \
@@ -345,7 +348,9 @@ static bool fast_takes(const struct matmul *m)
 static void fast_matmul(const struct matmul *m, const struct fast_x *x, uint32_t r0, uint32_t r1, float *scratch)
 {
 	const struct dtype_info *info = dtype_info(m->dtype);
-	struct call c = {m, x, (size_t)(m->k / info->block) * info->block_bytes, (uint8_t *)scratch};
+	const size_t row_bytes = (size_t)(m->k / info->block) * info->block_bytes;
+	struct call c = {m, x, row_bytes, row_bytes / (m->k / 32), GROUPS_TOGETHER * row_bytes,
+		(uint8_t *)scratch};
 	const uint32_t step = m->n <= FEW_ROWS ? GROUPS_TOGETHER : TILE_ROWS;
 	for (uint32_t r = r0; r < r1; r += step) {
 		uint32_t rows = r1 - r < step ? r1 - r : step;

@@ -23,6 +23,7 @@ struct dot {
 	const float *x; /* [n, ldx] */
 	size_t ldx;
 	size_t groups; /* of 32 elements */
+	size_t ahead;  /* bytes from what is multiplied to what is fetched into the cache */
 	float *out;    /* dot: sums [ROWS_MAX][FEW_ROWS][16]; decode: [groups * 32] */
 };
 
@@ -45,6 +46,9 @@ SIMD_INLINE float row_scale_at(const struct row_scale *s, size_t g)
 		init_##name(&st[r]);                                                              \
 	} while (0)
 
+/* Wide formats are bound by memory, which is read fastest as one stream: one row at a time. */
+#define ROWS_OF_1(of, bytes) ((bytes) / (of) >= 64 ? 1 : ROWS_1)
+
 /* Functions of a format: `of` groups a block of `bytes` bytes. */
 #define FORMAT(name, dec, of, bytes, scaled)                                                      \
 	SIMD_INLINE void dot_##dec(const struct dot *c, const uint32_t n, const uint32_t rows)    \
@@ -56,6 +60,9 @@ SIMD_INLINE float row_scale_at(const struct row_scale *s, size_t g)
 			struct block st[ROWS_MAX];                                                \
 			UNROLL(4) for (uint32_t r = 0; r < rows; r++)                             \
 				BLOCK_READY(name, of, bytes, scaled);                             \
+			for (size_t at = 0; at < rows * (bytes); at += 64)                        \
+				_mm_prefetch((const char *)c->w[0] + c->ahead + blk * rows * (bytes) + at, \
+					_MM_HINT_T0);                                             \
 			UNROLL(8) for (size_t g = 0; g < (of); g++) {                             \
 				const float *x = c->x + (blk * (of) + g) * 32;                    \
 				UNROLL(4) for (uint32_t r = 0; r < rows; r++) {                   \
@@ -75,7 +82,7 @@ SIMD_INLINE float row_scale_at(const struct row_scale *s, size_t g)
 	}                                                                                         \
 	static void dot1_##dec(const struct dot *c)                                               \
 	{                                                                                         \
-		dot_##dec(c, 1, ROWS_1);                                                          \
+		dot_##dec(c, 1, ROWS_OF_1(of, bytes));                                                          \
 	}                                                                                         \
 	static void dot2_##dec(const struct dot *c)                                               \
 	{                                                                                         \
@@ -261,19 +268,23 @@ static void dot_rest(const struct weights *w, uint32_t r, size_t done, float (*s
 
 static void few_rows(const struct weights *w, uint32_t r0, uint32_t r1)
 {
-	static const uint8_t together[FEW_ROWS] = {ROWS_1, ROWS_2, ROWS_3};
+	static const uint8_t together[FEW_ROWS] = {0, ROWS_2, ROWS_3};
 	const struct matmul *m = w->m;
-	const uint32_t step = together[m->n - 1];
+	const size_t group_bytes = (size_t)w->info->block_bytes * 32 / w->info->block;
+	const uint32_t step = m->n == 1 ? ROWS_OF_1(1, group_bytes) : together[m->n - 1];
+	/* What is read next is fetched as one stream, though several rows are read side by side. */
+	const size_t ahead = step == 1 ? 2048 : step * w->row_bytes;
 	float sums[ROWS_MAX][FEW_ROWS][16];
 	for (uint32_t r = r0; r < r1; r += step) {
 		uint32_t rows = r1 - r < step ? r1 - r : step;
 		if (w->format) {
 			struct dot c = {.x = m->x, .ldx = m->ldx, .groups = m->k / 32,
-				.levels = w->levels, .out = sums[0][0]};
+				.levels = w->levels, .ahead = ahead, .out = sums[0][0]};
 			for (uint32_t j = 0; j < step; j++) { /* the last row again: never looked at */
 				uint32_t at = r + (j < rows ? j : rows - 1);
 				c.w[j] = (const uint8_t *)m->w + at * w->row_bytes;
-				c.s[j] = weights_scales(w, at, j);
+				if (m->scales.how)
+					c.s[j] = weights_scales(w, at, j);
 			}
 			w->format->dot[m->n - 1](&c);
 		} else {
