@@ -275,11 +275,11 @@ static void few_rows(const struct weights *w, uint32_t r0, uint32_t r1)
 	/* What is read next is fetched as one stream, though several rows are read side by side. */
 	const size_t ahead = step == 1 ? 2048 : step * w->row_bytes;
 	float sums[ROWS_MAX][FEW_ROWS][16];
+	struct dot c = {.x = m->x, .ldx = m->ldx, .groups = m->k / 32, .levels = w->levels, .ahead = ahead,
+		.out = sums[0][0]};
 	for (uint32_t r = r0; r < r1; r += step) {
 		uint32_t rows = r1 - r < step ? r1 - r : step;
 		if (w->format) {
-			struct dot c = {.x = m->x, .ldx = m->ldx, .groups = m->k / 32,
-				.levels = w->levels, .ahead = ahead, .out = sums[0][0]};
 			for (uint32_t j = 0; j < step; j++) { /* the last row again: never looked at */
 				uint32_t at = r + (j < rows ? j : rows - 1);
 				c.w[j] = (const uint8_t *)m->w + at * w->row_bytes;
