@@ -77,17 +77,20 @@ static void take(struct plain *p, const struct session_event *ev)
 	}
 }
 
-/* Events until the session is idle. */
+/* Events until the session is idle. It may be so already: a command that fails at once has queued its
+ * events before this is called. */
 static void pump(struct plain *p)
 {
 	struct pollfd fd = {session_fd(p->s), POLLIN, 0};
-	for (bool idle = false; !idle;) {
-		poll(&fd, 1, -1);
+	while (true) {
+		bool idle = session_pending(p->s) == 0; /* what was queued until now is all there is */
 		for (struct session_event *ev; (ev = session_next(p->s));) {
-			idle = ev->kind == SESSION_IDLE;
 			take(p, ev);
 			free(ev);
 		}
+		if (idle)
+			return;
+		poll(&fd, 1, -1);
 	}
 }
 
@@ -138,7 +141,7 @@ static bool one_line(struct plain *p, const char *line, size_t len)
 		buf_printf(&say, "unknown command %.40s (/help lists them)\n", line);
 	tell(buf_str(&say), say.len);
 	buf_clear(&say);
-	if (r == COMMAND_DONE && session_pending(p->s))
+	if (r == COMMAND_DONE)
 		pump(p);
 	return r != COMMAND_QUIT;
 }

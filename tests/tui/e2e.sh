@@ -53,7 +53,10 @@ start
 check 'a second start' shows '^>'
 tm send-keys 'Write a very long story about the sea.' Enter
 check 'it answers' shows '^ai +[▸>] .+'
-pkill -TERM -f "^$builddir/airlchat $AIRLCHAT_MODEL --temp 0 --ram 80M"
+for p in /proc/[0-9]*; do # pkill is not everywhere
+	[[ $(tr '\0' ' ' <"$p/cmdline" 2>/dev/null) == "$builddir/airlchat $AIRLCHAT_MODEL --temp 0 --ram 80M"* ]] &&
+		kill -TERM "${p#/proc/}"
+done
 check 'SIGTERM ends it' written "$dir/after"
 check 'with status 143' grep -qx 143 "$dir/rc"
 check 'the terminal is as before again' cmp -s "$dir/before" "$dir/after"
