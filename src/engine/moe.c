@@ -211,6 +211,13 @@ static int run_expert(struct engine *en, uint32_t layer, uint32_t expert, const 
 	return forward_expert(en, layer, ROLE_EXPERT_DOWN, expert, w->out, h, w->gate_up, 2 * f, n, e);
 }
 
+/* n whole rows [d] from x to y, for the caller to say which, how much, and whether added. */
+static struct move rows_to(float *y, const float *x, uint32_t n, uint32_t d)
+{
+	return (struct move){.y = y, .ldy = d, .y_map = {0, 0, 1}, .x = x, .ldx = d, .x_map = {0, 0, 1}, .n = n,
+		.heads = 1, .dim = d};
+}
+
 /* The expert of all tokens, into y. */
 static int run_shared(struct engine *en, uint32_t layer, float *y, const float *x, float *gate_up, uint32_t n,
 	struct err *e)
@@ -244,8 +251,8 @@ static int add_shared(struct engine *en, uint32_t layer, const struct pass *p, c
 		return -1;
 	if (!scaled)
 		return 0;
-	const struct move mv = {.y = y, .ldy = m->hidden, .y_map = {0, 0, 1}, .x = w->out, .ldx = m->hidden,
-		.x_map = {0, 0, 1}, .n = p->n, .heads = 1, .dim = m->hidden, .weights = en->w.route_weights + at};
+	struct move mv = rows_to(y, w->out, p->n, m->hidden);
+	mv.weights = en->w.route_weights + at;
 	b->ops->move(b, &mv);
 	return 0;
 }
@@ -284,14 +291,15 @@ int moe_forward(struct engine *en, const struct pass *p, uint32_t layer, float *
 		const uint32_t at = st->first[i], n = st->first[i + 1] - at;
 		if (!n)
 			continue;
-		struct move mv = {.y = w.x, .ldy = m->hidden, .y_map = {0, 0, 1}, .x = x, .ldx = m->hidden,
-			.x_map = {0, 0, 1}, .n = n, .heads = 1, .dim = m->hidden, .x_rows = en->w.route_rows + at};
+		struct move mv = rows_to(w.x, x, n, m->hidden);
+		mv.x_rows = en->w.route_rows + at;
 		b->ops->move(b, &mv);
 		if (run_expert(en, layer, i, &w, n, e) < 0)
 			return -1;
-		mv = (struct move){.y = y, .ldy = m->hidden, .y_map = {0, 0, 1}, .x = w.out, .ldx = m->hidden,
-			.x_map = {0, 0, 1}, .n = n, .heads = 1, .dim = m->hidden, .y_rows = en->w.route_rows + at,
-			.weights = en->w.route_weights + at, .add = true};
+		mv = rows_to(y, w.out, n, m->hidden);
+		mv.y_rows = en->w.route_rows + at;
+		mv.weights = en->w.route_weights + at;
+		mv.add = true;
 		b->ops->move(b, &mv);
 	}
 	return 0;
