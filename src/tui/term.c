@@ -141,6 +141,8 @@ static void at_exit(void)
 	stderr_give_back();
 }
 
+/* Before curses starts, which installs handlers of its own where none are: they would end the program
+ * with status 1 when a signal comes while it starts or after it has given the terminal back. */
 static void catch_signals(void)
 {
 	struct sigaction a = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
@@ -149,6 +151,16 @@ static void catch_signals(void)
 		sigaction(caught[i], &a, &old[i]);
 	for (size_t i = 0; i < N_CRASHES; i++)
 		sigaction(crashes[i], &crash, &old_crash[i]);
+}
+
+static void let_signals(void)
+{
+	for (size_t i = 0; i < N_CAUGHT; i++)
+		sigaction(caught[i], &old[i], NULL);
+	for (size_t i = 0; i < N_CRASHES; i++)
+		sigaction(crashes[i], &old_crash[i], NULL);
+	close(pipe_fd[0]);
+	close(pipe_fd[1]);
 }
 
 static void set_locale(void)
@@ -168,16 +180,18 @@ int term_open(bool with_mouse, struct err *e)
 	if (!isatty(STDOUT_FILENO) || tcgetattr(STDIN_FILENO, &before))
 		return err_set(e, ERR_USAGE, "standard input and output must be a terminal");
 	set_locale();
-	if (paint_open(&leave, e) < 0)
-		return -1;
 	if (pipe2(pipe_fd, O_CLOEXEC | O_NONBLOCK))
 		return err_sys(e, errno, "pipe");
+	catch_signals();
+	if (paint_open(&leave, e) < 0) {
+		let_signals();
+		return -1;
+	}
 	if (!registered)
 		atexit(at_exit); /* a library may end the program */
 	registered = true;
 	mouse = with_mouse;
 	stderr_keep();
-	catch_signals();
 	take();
 	return 0;
 }
@@ -185,14 +199,9 @@ int term_open(bool with_mouse, struct err *e)
 void term_close(void)
 {
 	give_back(false);
-	for (size_t i = 0; i < N_CAUGHT; i++)
-		sigaction(caught[i], &old[i], NULL);
-	for (size_t i = 0; i < N_CRASHES; i++)
-		sigaction(crashes[i], &old_crash[i], NULL);
-	close(pipe_fd[0]);
-	close(pipe_fd[1]);
 	paint_close();
 	stderr_give_back();
+	let_signals();
 }
 
 int term_signal_fd(void)

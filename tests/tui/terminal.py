@@ -231,8 +231,8 @@ def fuzz():
         except OSError:
             pass
         rc = t.end()
-        # Rarely, under load, the status is 1 here; why is not known yet. Crashes and hangs count.
-        if rc not in (0, 1, 130, 143) or t.clean() or "ERROR" in reports():
+        # Keys may have ended it before the signal came; in its last moments the signal has its usual effect.
+        if rc not in (0, 130, 143, -signal.SIGTERM) or t.clean() or "ERROR" in reports():
             tap.ok(False, f"random keys and sizes, FUZZ_SEED={seed}",
                    f"status {rc}, {t.clean()}, {reports()}\n{t.out[-1000:]!r}")
             t.close()

@@ -1,9 +1,21 @@
-/* The screen on a fake session, for tests in a real terminal: tui_demo [ANSWER_FILE [THEME]]. */
+/* The screen on a fake session, for tests in a real terminal: tui_demo [ANSWER_FILE [THEME]]. Its status is
+ * 99 when signals are not handled as before once the screen is closed. */
+#include <signal.h>
 #include <stdio.h>
 
 #include "base/file.h"
 #include "support/fake_session.h"
 #include "tui/tui.h"
+
+static bool default_signals(void)
+{
+	static const int all[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH, SIGABRT};
+	struct sigaction a;
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		if (sigaction(all[i], NULL, &a) || a.sa_handler != SIG_DFL)
+			return false;
+	return true;
+}
 
 int main(int argc, char **argv)
 {
@@ -21,5 +33,5 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	buf_clear(&text);
-	return o.exit_status;
+	return default_signals() ? o.exit_status : 99;
 }
