@@ -10,8 +10,8 @@
 #include <readline/readline.h>
 
 #include "base/utf8.h"
-#include "tui/input_private.h"
 
+#define PROMPT "> "
 #define HISTORY_LINES 2000
 #define LINE_LIMIT (16 << 20) /* readline counts in int */
 
@@ -175,7 +175,7 @@ void input_open(const struct input_callbacks *callbacks, const char *history)
 	rl_variable_bind("bell-style", "none");
 	rl_variable_bind("expand-tilde", "on");
 	open_history(history);
-	rl_callback_handler_install(INPUT_PROMPT, got_line);
+	rl_callback_handler_install(PROMPT, got_line);
 	rl_variable_bind("enable-bracketed-paste", "off");
 	rl_bind_key(26, rl_insert); /* ^Z never gets here: the loop takes it */
 }
@@ -253,6 +253,14 @@ bool input_empty(void)
 const char *input_text(void)
 {
 	return rl_line_buffer ? rl_line_buffer : "";
+}
+
+struct input_line input_line(const char *prompt)
+{
+	const char *p = rl_display_prompt ? rl_display_prompt : PROMPT, *nl = strrchr(p, '\n');
+	p = nl ? nl + 1 : p;
+	return (struct input_line){strcmp(p, PROMPT) || !prompt ? p : prompt, input_text(),
+		rl_line_buffer ? rl_end : 0, rl_line_buffer ? rl_point : 0};
 }
 
 bool input_searching(void)

@@ -35,9 +35,17 @@ const char *input_text(void);
 bool input_searching(void); /* Ctrl-R: it takes every key */
 bool input_vi(void);
 
-/* Rows that the line needs at this width. */
-int input_rows(int width);
+/* The line as it is drawn; borrowed until the next call of anything else here. */
+struct input_line {
+	const char *prompt, *text;
+	int len, point; /* bytes of text; the cursor is in front of text[point] */
+};
+
+/* prompt: ours; readline's own come before it (Ctrl-R, numeric arguments). */
+struct input_line input_line(const char *prompt);
+/* Rows that it needs at this width. */
+int input_rows(const struct input_line *l, int width);
 /* Draw at row y the `rows` rows around the cursor; where the cursor is goes to *cx, *cy. */
-void input_draw(struct grid *g, int y, int rows, const char *prompt, int *cx, int *cy);
+void input_draw(const struct input_line *l, struct grid *g, int y, int rows, int *cx, int *cy);
 
 #endif

@@ -1,18 +1,7 @@
 /* Drawing the line being typed: broken into rows at the width and at its newlines. */
 #include <string.h>
 
-#include <readline/readline.h>
-
 #include "tui/input.h"
-#include "tui/input_private.h"
-
-/* Ctrl-R and numeric arguments bring prompts of their own; otherwise ours. */
-static const char *prompt_now(const char *prompt)
-{
-	const char *p = rl_display_prompt ? rl_display_prompt : INPUT_PROMPT;
-	const char *nl = strrchr(p, '\n');
-	return strcmp(p, INPUT_PROMPT) || !prompt ? (nl ? nl + 1 : p) : prompt;
-}
 
 #define TAB_COLUMNS 4
 
@@ -22,21 +11,21 @@ static int shown_width(char c, int n)
 	return c == '\t' ? TAB_COLUMNS : (unsigned char)c < ' ' ? 2 : n;
 }
 
-/* One row: bytes [at, end) of the line; the next begins at *next. Columns left of it in *left. */
-static int row_end(int at, int width, int left, int *next)
+/* One row: bytes [at, end) of the line; the next begins at *next. left: columns in front of it. */
+static int row_end(const struct input_line *l, int at, int width, int left, int *next)
 {
-	const char *s = rl_line_buffer;
+	const char *s = l->text;
 	int i = at, used = 0, room = width - left - 1, n; /* a column for the cursor behind the text */
 	room = room > 1 ? room : 1;
-	while (i < rl_end && s[i] != '\n') {
-		int k = (int)grid_cluster(s + i, (size_t)(rl_end - i), &n);
+	while (i < l->len && s[i] != '\n') {
+		int k = (int)grid_cluster(s + i, (size_t)(l->len - i), &n);
 		n = shown_width(s[i], n);
 		if (used + n > room && i > at)
 			break;
 		used += n;
 		i += k;
 	}
-	*next = i < rl_end && s[i] == '\n' ? i + 1 : i;
+	*next = i < l->len && s[i] == '\n' ? i + 1 : i;
 	return i;
 }
 
@@ -52,23 +41,23 @@ static int left_of(int row, const char *prompt, int width)
 }
 
 /* Rows in all; *cursor is the row of the cursor. */
-static int count_rows(int width, const char *prompt, int *cursor)
+static int count_rows(const struct input_line *l, int width, int *cursor)
 {
 	int next;
 	*cursor = 0;
 	for (int row = 0, at = 0;; row++, at = next) {
-		int end = row_end(at, width, left_of(row, prompt, width), &next);
-		if (rl_point >= at && rl_point <= end)
+		int end = row_end(l, at, width, left_of(row, l->prompt, width), &next);
+		if (l->point >= at && l->point <= end)
 			*cursor = row; /* where a row was broken, the next one has it */
-		if (end >= rl_end)
+		if (end >= l->len)
 			return row + 1;
 	}
 }
 
-int input_rows(int width)
+int input_rows(const struct input_line *l, int width)
 {
 	int cursor;
-	return rl_line_buffer ? count_rows(width, prompt_now(NULL), &cursor) : 1;
+	return count_rows(l, width, &cursor);
 }
 
 static void draw_text(struct grid *g, int x, int y, const char *s, int len)
@@ -97,25 +86,24 @@ static int columns(const char *s, int len)
 	return x;
 }
 
-void input_draw(struct grid *g, int y, int rows, const char *own, int *cx, int *cy)
+void input_draw(const struct input_line *l, struct grid *g, int y, int rows, int *cx, int *cy)
 {
-	const char *prompt = prompt_now(own);
-	int cursor, n = count_rows(g->w, prompt, &cursor), next = 0;
+	int cursor, n = count_rows(l, g->w, &cursor), next = 0;
 	int first = cursor >= rows ? cursor - rows + 1 : 0;
 	*cx = 0;
 	*cy = y;
 	for (int row = 0, at = 0; row < n && row < first + rows; row++, at = next) {
-		int left = left_of(row, prompt, g->w), end = row_end(at, g->w, left, &next);
-		bool newline = at > 0 && rl_line_buffer[at - 1] == '\n';
+		int left = left_of(row, l->prompt, g->w), end = row_end(l, at, g->w, left, &next);
+		bool newline = at > 0 && l->text[at - 1] == '\n';
 		if (row < first)
 			continue;
 		if (row == 0)
-			grid_puts(g, 0, y + row - first, left, ST_USER, prompt);
+			grid_puts(g, 0, y + row - first, left, ST_USER, l->prompt);
 		else if (newline && left)
 			grid_puts(g, 0, y + row - first, left, ST_DIM, ".");
-		draw_text(g, left, y + row - first, rl_line_buffer + at, end - at);
+		draw_text(g, left, y + row - first, l->text + at, end - at);
 		if (row == cursor) {
-			*cx = left + columns(rl_line_buffer + at, rl_point - at);
+			*cx = left + columns(l->text + at, l->point - at);
 			*cy = y + row - first;
 		}
 	}

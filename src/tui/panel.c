@@ -27,9 +27,8 @@ void panel_line(struct grid *g, struct rect r, int row, style_t st, const char *
 		grid_puts(g, r.x, r.y + row, r.w, st, s);
 }
 
-void panel_draw(struct panel *p, struct grid *g, struct rect r, struct session *s, const struct session_view *v)
+void panel_draw(struct panel *p, struct grid *g, struct rect r, struct trace *t, const struct session_view *v)
 {
-	struct trace *t = s ? session_trace(s) : NULL;
 	if (r.w < 1 || r.h < 1)
 		return;
 	if (p->kind == PANEL_GAUGES)
@@ -55,9 +54,12 @@ bool panel_key(struct panel *p, int key)
 					   : false;
 }
 
-const char *panel_keys(const struct panel *p)
+const struct hint *panel_hints(const struct panel *p)
 {
-	static const char *const keys[PANELS] = {"", "left right sort  r reverse  up down scroll  q close",
-		"+ - zoom  left right scroll  up down older newer  End follow  q close", "q close"};
-	return keys[p->kind];
+	static const struct hint layers[] = {{"q", "close"}, {"Left Right", "sort"}, {"r", "reverse"},
+		{"Up Down", "scroll"}, {0}},
+		timeline[] = {{"q", "close"}, {"+ -", "zoom"}, {"Left Right", "scroll"}, {"Up Down", "newer, older"},
+			{"End", "follow"}, {0}},
+		gauges[] = {{"q", "close"}, {0}};
+	return p->kind == PANEL_LAYERS ? layers : p->kind == PANEL_TIMELINE ? timeline : gauges;
 }

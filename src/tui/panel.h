@@ -29,11 +29,15 @@ struct panel { /* zeroed: closed */
 
 void panel_open(struct panel *p, enum panel_kind kind); /* closes it if it is that one already */
 void panel_clear(struct panel *p);			/* frees; closed */
-/* s may be NULL (nothing measured yet). */
-void panel_draw(struct panel *p, struct grid *g, struct rect r, struct session *s,
+/* t may be NULL (nothing measured yet). */
+void panel_draw(struct panel *p, struct grid *g, struct rect r, struct trace *t,
 	const struct session_view *v);
 /* True when the key meant something (draw again); 'q' closes. */
 bool panel_key(struct panel *p, int key);
-const char *panel_keys(const struct panel *p); /* for the line of hints */
+
+struct hint { /* for the last line; a list ends with key == NULL */
+	const char *key, *what;
+};
+const struct hint *panel_hints(const struct panel *p);
 
 #endif

@@ -5,6 +5,7 @@
 #include "chat/session.h"
 #include "tui/convview.h"
 #include "tui/grid.h"
+#include "tui/input.h"
 #include "tui/keys.h"
 #include "tui/panel.h"
 #include "tui/popup.h"
@@ -21,6 +22,10 @@ struct ui {
 	struct session_view view;
 	struct grid grid;
 	struct rect conv_rect; /* where the conversation is on the screen */
+	int cx, cy;	       /* where the cursor is; cx < 0: hidden */
+	struct input_line line;	 /* these four are asked for before a frame is drawn */
+	size_t queued, attached; /* messages, and bytes of files for the next one */
+	struct trace *trace;
 	struct keys keys;
 	struct theme *theme;
 	char theme_before[64]; /* while themes are looked at: the one to go back to */
@@ -50,6 +55,7 @@ void ui_events(struct ui *u);		   /* take what the session has to say */
 void ui_rebuild(struct ui *u, size_t n);
 void ui_key(struct ui *u, enum key k, const char *s, size_t len);
 void ui_draw(struct ui *u);
+int compose(struct ui *u, int w, int h); /* u->grid and the cursor from all else; -1: out of memory */
 void ui_stop(struct ui *u); /* Ctrl-C */
 
 /* --- commands --- */

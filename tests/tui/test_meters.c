@@ -17,12 +17,6 @@
 #include "tui/meters.h"
 #include "tui/panel.h"
 
-/* panel.c asks a session for its trace: here a session is its trace. */
-struct trace *session_trace(struct session *s)
-{
-	return (struct trace *)(void *)s;
-}
-
 enum scene { IDLE, PROMPT, TOKEN, SCENES };
 
 struct stage {
@@ -193,7 +187,7 @@ static void golden_panels(void **state)
 			if (kind == PANEL_LAYERS && i == 1)
 				p.sort = 8; /* last */
 			assert_int_equal(grid_resize(&g, sizes[i][0], sizes[i][1]), 0);
-			panel_draw(&p, &g, (struct rect){0, 0, g.w, g.h}, (struct session *)(void *)st.replay.trace,
+			panel_draw(&p, &g, (struct rect){0, 0, g.w, g.h}, st.replay.trace,
 				&st.v);
 			snprintf(name, sizeof(name), "panel-%s-%dx%d", names[kind], g.w, g.h);
 			compare(&g, name);
@@ -223,7 +217,7 @@ static void stays_inside(void **state)
 					struct panel p = {.kind = (enum panel_kind)kind};
 					assert_int_equal(grid_resize(&g, w, h), 0);
 					panel_draw(&p, &g, (struct rect){1, 1, w - 2, h - 2},
-						(struct session *)(void *)st.replay.trace, &st.v);
+						st.replay.trace, &st.v);
 					for (int x = 0; x < w; x++) {
 						assert_int_equal(g.c[x].cp, ' ');
 						assert_int_equal(g.c[(h - 1) * w + x].cp, ' ');
@@ -263,7 +257,7 @@ static void timeline_keys(void **state)
 	struct grid g = {.glyphs = &glyphs_unicode};
 	char row[1024];
 	stage_open(&st, TOKEN);
-	struct session *s = (struct session *)(void *)st.replay.trace;
+	struct trace *s = st.replay.trace;
 	assert_int_equal(grid_resize(&g, 80, 12), 0);
 	panel_open(&p, PANEL_TIMELINE);
 	panel_draw(&p, &g, (struct rect){0, 0, 80, 12}, s, &st.v);

@@ -1,6 +1,0 @@
-#ifndef AIRLCHAT_TUI_INPUT_PRIVATE_H
-#define AIRLCHAT_TUI_INPUT_PRIVATE_H
-
-#define INPUT_PROMPT "> "
-
-#endif
