@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """How close is streaming to the drive's limit?
 
-usage: stream_limit.py AIRLCHAT MODEL --ram SIZE [-n TOKENS] [--runs N] [--bps BYTES_PER_S] [AIRLCHAT'S OPTIONS...]
+usage: stream_limit.py AIRLCHAT MODEL --ram SIZE [-n TOKENS] [--runs N] [--bps BYTES_PER_S] [--cap MIB]
+                       [AIRLCHAT'S OPTIONS...]
 
 Alternates fio (direct reads of the model's largest file) and airlchat, and prints medians of: the share of
 the time with a read in flight, and time per token / (bytes that stream each pass / fio's bandwidth), with fio
 measured before and after each run. --bps: both are throttled to so many bytes a second by a blkio cgroup (v1,
-root), for drives whose speed swings. The drive should have nothing else to do.
+root), for drives whose speed swings. --cap: airlchat gets so many MiB of memory, page cache included (memory
+cgroup v1, root, caches dropped before each run), and its high-water mark is told. The drive should have nothing
+else to do.
 """
 import argparse
 import glob
@@ -17,6 +20,7 @@ import subprocess
 import sys
 
 GROUP = "/sys/fs/cgroup/blkio/airlchat-bench"
+MEMORY = "/sys/fs/cgroup/memory/airlchat-bench"
 
 
 def throttle(path, bps):
@@ -27,11 +31,32 @@ def throttle(path, bps):
         f.write(f"{dev} {bps}")
 
 
-def run(cmd, throttled):
+def limit_memory(mib):
+    if not os.path.isdir(MEMORY):
+        os.mkdir(MEMORY)
+    for name, value in (("memory.force_empty", 0), ("memory.limit_in_bytes", mib << 20),
+                        ("memory.max_usage_in_bytes", 0)):
+        with open(f"{MEMORY}/{name}", "w") as f:
+            f.write(str(value))
+    os.sync()
+    with open("/proc/sys/vm/drop_caches", "w") as f:
+        f.write("3")
+
+
+def peak_mib():
+    with open(f"{MEMORY}/memory.max_usage_in_bytes") as f:
+        return int(f.read()) >> 20
+
+
+def run(cmd, throttled, capped=None):
+    if capped:
+        limit_memory(capped)
+
     def enter():
-        with open(f"{GROUP}/cgroup.procs", "w") as f:
-            f.write("0")
-    p = subprocess.run(cmd, capture_output=True, text=True, preexec_fn=enter if throttled else None)
+        for group in [GROUP] * bool(throttled) + [MEMORY] * bool(capped):
+            with open(f"{group}/cgroup.procs", "w") as f:
+                f.write("0")
+    p = subprocess.run(cmd, capture_output=True, text=True, preexec_fn=enter)
     if p.returncode:
         sys.exit(f"{cmd[0]}: status {p.returncode}: {p.stderr[-400:]}")
     return p
@@ -52,18 +77,21 @@ def main():
     ap.add_argument("-n", type=int, default=6)
     ap.add_argument("--runs", type=int, default=5)
     ap.add_argument("--bps", type=int)
+    ap.add_argument("--cap", type=int, metavar="MIB")
     ap.add_argument("--seconds", type=int, default=3, help="of fio")
     a, a.options = ap.parse_known_args()  # what is not known here is airlchat's
     files = [a.model] if os.path.isfile(a.model) else glob.glob(a.model + "/*.safetensors")
     path = max(files, key=os.path.getsize)
     if a.bps:
         throttle(path, a.bps)
-    ratios, busy, speeds = [], [], []
+    ratios, busy, speeds, peaks = [], [], [], []
     plan = json.loads(run([a.airlchat, "plan", a.model, "--json", "--ram", a.ram, *a.options], False).stdout)
     before = fio(path, a.seconds, a.bps)
     for i in range(a.runs):
         p = run([a.airlchat, a.model, "--ram", a.ram, "--raw", "-p", "Once upon a time", "-n", str(a.n), "--temp",
-                 "0", "--stats", *a.options], a.bps)
+                 "0", "--stats", *a.options], a.bps, a.cap)
+        if a.cap:
+            peaks.append(peak_mib())
         s = json.loads(p.stderr.strip().splitlines()[-1])
         after = fio(path, a.seconds, a.bps)
         speed = (before + after) / 2
@@ -73,10 +101,11 @@ def main():
         speeds.append(speed)
         print(f"run {i + 1}: {s['s_per_token']:.3f} s/token, fio {speed / 1e9:.3f} GB/s, time / limit "
               f"{ratios[-1]:.3f}, a read in flight {busy[-1]:.1%}, waits {s['disk_wait_s']:.2f} s, compute "
-              f"{s['compute_s']:.2f} s", flush=True)
+              f"{s['compute_s']:.2f} s" + (f", peak {peaks[-1]} MiB" if a.cap else ""), flush=True)
     print(json.dumps({"streamed_bytes": plan["streamed_bytes"], "resident_bytes": plan["resident_bytes"],
                       "runs": a.runs, "time_per_limit": round(statistics.median(ratios), 3),
                       "in_flight": round(statistics.median(busy), 4),
+                      "peak_mib": max(peaks, default=None),
                       "fio_gb_per_s": round(statistics.median(speeds) / 1e9, 3)}))
     if a.bps:
         os.rmdir(GROUP)
