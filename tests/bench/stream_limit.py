@@ -12,6 +12,7 @@ cgroup v1, root, caches dropped before each run), and its high-water mark is tol
 else to do.
 """
 import argparse
+import atexit
 import glob
 import json
 import os
@@ -19,8 +20,15 @@ import statistics
 import subprocess
 import sys
 
-GROUP = "/sys/fs/cgroup/blkio/airlchat-bench"
-MEMORY = "/sys/fs/cgroup/memory/airlchat-bench"
+GROUP = f"/sys/fs/cgroup/blkio/airlchat-bench.{os.getpid()}"
+MEMORY = f"/sys/fs/cgroup/memory/airlchat-bench.{os.getpid()}"
+
+
+@atexit.register
+def remove_groups():
+    for group in GROUP, MEMORY:
+        if os.path.isdir(group):
+            os.rmdir(group)
 
 
 def throttle(path, bps):
@@ -78,7 +86,7 @@ def main():
     ap.add_argument("--runs", type=int, default=5)
     ap.add_argument("--bps", type=int)
     ap.add_argument("--cap", type=int, metavar="MIB")
-    ap.add_argument("--seconds", type=int, default=3, help="of fio")
+    ap.add_argument("--seconds", type=int, default=8, help="of fio")
     a, a.options = ap.parse_known_args()  # what is not known here is airlchat's
     files = [a.model] if os.path.isfile(a.model) else glob.glob(a.model + "/*.safetensors")
     path = max(files, key=os.path.getsize)
@@ -107,8 +115,6 @@ def main():
                       "in_flight": round(statistics.median(busy), 4),
                       "peak_mib": max(peaks, default=None),
                       "fio_gb_per_s": round(statistics.median(speeds) / 1e9, 3)}))
-    if a.bps:
-        os.rmdir(GROUP)
 
 
 if __name__ == "__main__":
