@@ -29,6 +29,23 @@ int grid_resize(struct grid *g, int w, int h)
 	return 0;
 }
 
+int grid_copy(struct grid *to, const struct grid *g)
+{
+	if (to->w != g->w || to->h != g->h || !to->c) {
+		struct cell *c = mem_array((size_t)g->w * (size_t)g->h, sizeof(*c));
+		if (!c)
+			return -1;
+		free(to->c);
+		to->c = c;
+		to->w = g->w;
+		to->h = g->h;
+	}
+	memcpy(to->c, g->c, (size_t)g->w * (size_t)g->h * sizeof(*g->c));
+	buf_reset(&to->clusters);
+	buf_add(&to->clusters, g->clusters.p, g->clusters.len);
+	return to->clusters.failed ? -1 : 0;
+}
+
 void grid_free(struct grid *g)
 {
 	free(g->c);

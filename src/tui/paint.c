@@ -11,6 +11,8 @@
 
 static SCREEN *screen;
 static char leave[128];
+static struct grid shown; /* what curses was given by now, to give it only what differs */
+static bool forgotten;
 
 /* Append a terminfo string without its delays, "$<5>", which no terminal of today needs. */
 static void keep(char *to, size_t cap, const char *name)
@@ -62,6 +64,7 @@ void paint_close(void)
 		endwin();
 	delscreen(screen);
 	screen = NULL;
+	grid_free(&shown);
 }
 
 void paint_leave(void)
@@ -86,6 +89,7 @@ enum theme_depth paint_depth(void)
 
 void paint_forget(void)
 {
+	forgotten = true;
 	clearok(curscr, TRUE);
 }
 
@@ -169,19 +173,33 @@ static void paint_cell(const struct grid *g, const struct cell *c, int x, int y,
 		mvadd_wch(y, x, &cc);
 }
 
+static bool same(const struct grid *g, int x, int y)
+{
+	const size_t at = (size_t)y * (size_t)g->w + (size_t)x;
+	return grid_cell_same(g, g->c + at, &shown, shown.c + at);
+}
+
+static void paint_row(const struct grid *g, const struct theme *t, int y, bool all, bool utf8)
+{
+	const struct cell *row = g->c + (size_t)y * (size_t)g->w;
+	for (int x = 0, w; x < g->w; x += w) {
+		struct look l;
+		w = x + 1 < g->w && row[x + 1].cp == 0 ? 2 : 1;
+		if (!all && same(g, x, y) && (w == 1 || same(g, x + 1, y)))
+			continue;
+		theme_look(t, row[x].style, &l);
+		paint_cell(g, row + x, x, y, w, utf8, &l);
+	}
+}
+
 void paint(const struct grid *g, const struct theme *t, int cx, int cy, bool utf8)
 {
+	bool all = forgotten || shown.w != g->w || shown.h != g->h;
 	if (g->w != COLS || g->h != LINES)
 		resizeterm(g->h, g->w);
-	for (int y = 0; y < g->h; y++) {
-		const struct cell *row = g->c + (size_t)y * (size_t)g->w;
-		for (int x = 0, w; x < g->w; x += w) {
-			struct look l;
-			w = x + 1 < g->w && row[x + 1].cp == 0 ? 2 : 1;
-			theme_look(t, row[x].style, &l);
-			paint_cell(g, row + x, x, y, w, utf8, &l);
-		}
-	}
+	for (int y = 0; y < g->h; y++)
+		paint_row(g, t, y, all, utf8);
+	forgotten = grid_copy(&shown, g) < 0;
 	curs_set(cx >= 0);
 	if (cx >= 0)
 		move(cy < g->h ? cy : g->h - 1, cx < g->w ? cx : g->w - 1);
