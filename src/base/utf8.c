@@ -101,37 +101,41 @@ size_t utf8_incomplete_tail(const char *s, size_t len)
 	return 0;
 }
 
-void utf8_append_valid(struct buf *out, const char *s, size_t len)
-{
-	for (size_t i = 0; i < len;) {
-		uint32_t cp;
-		bool ok;
-		size_t n = utf8_decode(s + i, len - i, &cp, &ok);
-		if (ok)
-			buf_add(out, s + i, n);
-		else
-			buf_puts(out, "\xEF\xBF\xBD");
-		i += n;
-	}
-}
-
 static bool is_control(uint32_t cp)
 {
 	return (cp < 0x20 && cp != '\n' && cp != '\t') || (cp >= 0x7F && cp < 0xA0);
 }
 
-void utf8_append_printable(struct buf *out, const char *s, size_t len)
+/* s with a replacement for what is not UTF-8, without controls if they are not wanted; whole runs at a
+ * time. */
+static void append(struct buf *out, const char *s, size_t len, bool controls)
 {
-	for (size_t i = 0; i < len;) {
+	size_t from = 0, n;
+	for (size_t i = 0; i < len; i += n) {
 		uint32_t cp;
-		bool ok;
-		size_t n = utf8_decode(s + i, len - i, &cp, &ok);
+		bool ok = true;
+		n = 1;
+		if ((unsigned char)s[i] >= ' ' && (unsigned char)s[i] < 0x7F)
+			continue;
+		n = utf8_decode(s + i, len - i, &cp, &ok);
+		if (ok && (controls || !is_control(cp)))
+			continue;
+		buf_add(out, s + from, i - from);
 		if (!ok)
 			buf_puts(out, "\xEF\xBF\xBD");
-		else if (!is_control(cp))
-			buf_add(out, s + i, n);
-		i += n;
+		from = i + n;
 	}
+	buf_add(out, s + from, len - from);
+}
+
+void utf8_append_valid(struct buf *out, const char *s, size_t len)
+{
+	append(out, s, len, true);
+}
+
+void utf8_append_printable(struct buf *out, const char *s, size_t len)
+{
+	append(out, s, len, false);
 }
 
 void utf8_sanitize_line(char *s)

@@ -1,4 +1,5 @@
 /* Commands about what the screen shows. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,12 +133,12 @@ void cmd_copy(struct ui *u, const char *args)
 	const struct buf *answer = convview_answer(&u->conv, 0);
 	struct buf code = BUF_INIT;
 	char *end;
-	unsigned long n = !strcmp(args, "code") ? u->conv.codes : strtoul(args, &end, 10);
+	unsigned long n = !strcmp(args, "code") ? convview_codes(&u->conv) : strtoul(args, &end, 10);
 	if (!*args && answer)
 		copy_text(u, "the last answer", answer->p, answer->len);
 	else if (!*args)
 		ui_flash(u, "there is no answer to copy");
-	else if (n > 0 && n <= u->conv.codes && convview_code(&u->conv, (unsigned)n, &code))
+	else if (n > 0 && n <= UINT_MAX && convview_code(&u->conv, (unsigned)n, &code))
 		copy_text(u, "the code block", buf_str(&code), code.len);
 	else
 		ui_flash(u, "there is no such code block");

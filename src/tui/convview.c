@@ -56,6 +56,15 @@ void convview_note(struct convview *c, enum item_kind kind, const char *s)
 	convview_add(c, kind, s, strlen(s));
 }
 
+/* Item i is to be laid out again, or goes. */
+static void undone(struct convview *c, size_t i)
+{
+	while (c->done > i) {
+		const struct item *it = c->items + --c->done;
+		c->done_codes -= it->kind == ITEM_ANSWER ? it->codes : 0;
+	}
+}
+
 /* The answer that grows, or else the last one. */
 static struct item *answer(const struct convview *c)
 {
@@ -85,7 +94,9 @@ void convview_grow(struct convview *c, bool think, const char *s, size_t len)
 		len--;
 	}
 	utf8_append_printable(b, s, len);
-	it->width = it->width > 0 ? -it->width : it->width; /* its end is to be laid out again */
+	it->width = it->width > 0 ? -it->width : it->width;
+	it->guess_width = 0;
+	undone(c, (size_t)(it - c->items));
 }
 
 void convview_end(struct convview *c, uint64_t think_tokens, double think_seconds)
@@ -95,12 +106,14 @@ void convview_end(struct convview *c, uint64_t think_tokens, double think_second
 		return;
 	it->growing = false;
 	it->width = 0;
+	undone(c, (size_t)(it - c->items));
 	it->think_tokens = think_tokens;
 	it->think_seconds = think_seconds;
 }
 
 static void remove_item(struct convview *c, size_t i)
 {
+	undone(c, i);
 	item_clear(c->items + i);
 	memmove(c->items + i, c->items + i + 1, (c->n - i - 1) * sizeof(*c->items));
 	c->n--;
@@ -137,6 +150,7 @@ void convview_restarted(struct convview *c)
 	size_t n = c->notes, rest = c->n - n;
 	struct item *kept = n ? mem_array(n, sizeof(*kept)) : NULL;
 	c->notes = 0;
+	undone(c, 0);
 	if (!kept)
 		return;
 	memcpy(kept, c->items, n * sizeof(*kept));
@@ -211,27 +225,6 @@ static void layout_think(const struct convview *c, struct item *it, int width, c
 	para_clear(&p);
 }
 
-static void layout_item(struct convview *c, struct item *it, int width, const struct glyphs *k)
-{
-	bool again = it->width != -width; /* not just its end */
-	if (it->width == width && (it->kind != ITEM_ANSWER || is_folded(c, it) == it->folded))
-		return;
-	if (again) {
-		it->width = 0;
-		rows_cut(&it->rows, 0);
-		it->mark = (struct markdown_mark){0};
-	}
-	if (it->kind == ITEM_ANSWER) {
-		layout_think(c, it, width, k);
-		it->codes = markdown_render(&it->rows, &it->mark, buf_str(&it->text), it->text.len, width, k,
-			it->first_code);
-	} else {
-		plain(&it->rows, &it->mark, &it->text, width,
-			it->kind == ITEM_NOTE ? ST_DIM : it->kind == ITEM_ERROR ? ST_ERROR : ST_TEXT);
-	}
-	it->width = width;
-}
-
 static int indent(int width)
 {
 	return width >= 40 ? LABEL : width >= 12 ? 2 : 0;
@@ -243,20 +236,81 @@ static int text_width(int width)
 	return n > 4 ? n : 4;
 }
 
-void convview_layout(struct convview *c, int width, const struct glyphs *k)
+static bool laid_out(const struct convview *c, const struct item *it)
 {
-	unsigned code = 1;
-	for (size_t i = 0; i < c->n; i++) {
-		struct item *it = c->items + i;
-		if (it->first_code != code && it->kind == ITEM_ANSWER) {
-			it->first_code = code;
-			it->width = 0;
-		}
-		layout_item(c, it, text_width(width), k);
-		code += it->kind == ITEM_ANSWER ? it->codes : 0;
+	return it->width == text_width(c->width) && (it->kind != ITEM_ANSWER || is_folded(c, it) == it->folded);
+}
+
+static void layout(struct convview *c, size_t i)
+{
+	struct item *it = c->items + i;
+	const int width = text_width(c->width);
+	if (it->width != -width) { /* not just its end */
+		it->width = 0;
+		rows_cut(&it->rows, 0);
+		it->mark = (struct markdown_mark){0};
 	}
-	c->codes = code - 1;
-	c->width = width;
+	if (it->kind == ITEM_ANSWER) {
+		layout_think(c, it, width, c->k);
+		it->codes = markdown_render(&it->rows, &it->mark, buf_str(&it->text), it->text.len, width, c->k,
+			it->first_code);
+		it->counted = true;
+	} else {
+		plain(&it->rows, &it->mark, &it->text, width,
+			it->kind == ITEM_NOTE ? ST_DIM : it->kind == ITEM_ERROR ? ST_ERROR : ST_TEXT);
+	}
+	it->width = width;
+}
+
+/* The number of its first code block, as far as it is known. */
+static unsigned first_code(const struct convview *c, size_t item)
+{
+	size_t i = c->done <= item ? c->done : 0;
+	unsigned n = i ? c->done_codes : 0;
+	for (; i < item; i++) {
+		const struct item *it = c->items + i;
+		if (it->kind != ITEM_ANSWER)
+			continue;
+		if (!it->counted)
+			return 0;
+		n += it->codes;
+	}
+	return n + 1;
+}
+
+/* Lay out what is not, or what has code blocks whose numbers were others. */
+static void ensure(struct convview *c, size_t i)
+{
+	struct item *it = c->items + i;
+	if (!c->width || i < c->done)
+		return;
+	if (it->kind == ITEM_ANSWER) {
+		unsigned first = first_code(c, i);
+		if (first != it->first_code && (it->codes || !it->counted))
+			it->width = 0;
+		it->first_code = first;
+	}
+	if (!laid_out(c, it))
+		layout(c, i);
+}
+
+bool convview_step(struct convview *c)
+{
+	if (!c->width || c->done >= c->n || c->items[c->done].growing)
+		return false;
+	ensure(c, c->done);
+	c->done_codes += c->items[c->done].kind == ITEM_ANSWER ? c->items[c->done].codes : 0;
+	c->done++;
+	return true;
+}
+
+static void set_size(struct convview *c, struct rect r, const struct glyphs *k)
+{
+	if (c->width != r.w || c->k != k)
+		undone(c, 0);
+	c->width = r.w;
+	c->height = r.h;
+	c->k = k;
 }
 
 static size_t gap(const struct convview *c, size_t i)
@@ -267,10 +321,32 @@ static size_t gap(const struct convview *c, size_t i)
 	return note && before ? 0 : 1;
 }
 
-size_t item_row_count(const struct convview *c, size_t i)
+static size_t row_count(const struct convview *c, size_t i)
 {
 	size_t n = c->items[i].think_rows.n + c->items[i].rows.n;
 	return gap(c, i) + (n ? n : 1);
+}
+
+size_t item_rows(struct convview *c, size_t i)
+{
+	ensure(c, i);
+	return row_count(c, i);
+}
+
+size_t item_guess(struct convview *c, size_t i)
+{
+	struct item *it = c->items + i;
+	int width = text_width(c->width);
+	if (laid_out(c, it))
+		return row_count(c, i);
+	if (it->guess_width != width) {
+		const char *at = it->text.p, *end = at + it->text.len;
+		it->guess = it->text.len / (size_t)width + 1;
+		for (; at && at < end && (at = memchr(at, '\n', (size_t)(end - at))); at++)
+			it->guess++;
+		it->guess_width = width;
+	}
+	return gap(c, i) + it->guess;
 }
 
 const struct rows *item_row(const struct convview *c, size_t i, size_t row, size_t *at)
@@ -285,91 +361,19 @@ const struct rows *item_row(const struct convview *c, size_t i, size_t row, size
 	return *at < r->n ? r : NULL;
 }
 
-/* --- where the view is --- */
-
-static size_t row_of(const struct convview *c, struct conv_pos p)
-{
-	size_t n = 0;
-	for (size_t i = 0; i < c->n && i < p.item; i++)
-		n += item_row_count(c, i);
-	if (p.item >= c->n)
-		return n;
-	size_t in = item_row_count(c, p.item);
-	return n + (p.row < in ? p.row : in - 1);
-}
-
-static struct conv_pos pos_of(const struct convview *c, size_t row)
-{
-	size_t i = 0;
-	for (; i < c->n; i++) {
-		size_t n = item_row_count(c, i);
-		if (row < n)
-			break;
-		row -= n;
-	}
-	return (struct conv_pos){i, i < c->n ? row : 0};
-}
-
-static size_t total(const struct convview *c)
-{
-	return row_of(c, (struct conv_pos){c->n, 0});
-}
-
-static size_t last_top(const struct convview *c)
-{
-	size_t n = total(c), h = c->height > 0 ? (size_t)c->height : 0;
-	return n > h ? n - h : 0;
-}
-
-static void set_top(struct convview *c, size_t row)
-{
-	size_t last = last_top(c);
-	if (row >= last) {
-		c->following = true;
-		return;
-	}
-	if (c->following)
-		c->rows_seen = total(c);
-	c->following = false;
-	c->top = pos_of(c, row);
-}
-
-void convview_scroll(struct convview *c, int rows)
-{
-	size_t top = c->following ? last_top(c) : row_of(c, c->top);
-	size_t n = (size_t)(rows < 0 ? -rows : rows);
-	set_top(c, rows < 0 ? (n > top ? 0 : top - n) : top + n);
-}
-
-void convview_home(struct convview *c)
-{
-	set_top(c, 0);
-}
-
-void convview_follow(struct convview *c)
-{
-	c->following = true;
-}
-
-void convview_show(struct convview *c, size_t item, size_t row)
-{
-	size_t at = row_of(c, (struct conv_pos){item, row});
-	size_t top = c->following ? last_top(c) : row_of(c, c->top);
-	if (at < top || at >= top + (size_t)(c->height > 1 ? c->height - 1 : 1))
-		set_top(c, at > (size_t)c->height / 3 ? at - (size_t)c->height / 3 : 0);
-}
-
 void convview_toggle_fold(struct convview *c)
 {
 	struct item *it = answer(c);
 	bool folded = it ? is_folded(c, it) : c->fold >= 0;
 	c->fold = folded ? -1 : 1;
+	undone(c, 0);
 }
 
 void convview_relayout(struct convview *c)
 {
 	for (size_t i = 0; i < c->n; i++)
 		c->items[i].width = 0;
+	undone(c, 0);
 }
 
 /* --- drawing --- */
@@ -388,43 +392,14 @@ static void label(struct grid *g, int x, int y, int w, enum item_kind kind)
 	}
 }
 
-static void scroll_bar(const struct convview *c, struct grid *g, struct rect r, size_t top)
-{
-	size_t n = total(c), h = (size_t)r.h;
-	if (r.w < 12 || n <= h || r.h < 2)
-		return;
-	size_t size = h * h / n > 0 ? h * h / n : 1;
-	size_t at = n - h ? (h - size) * top / (n - h) : 0;
-	grid_fill(g, (struct rect){r.x + r.w - 1, r.y, 1, r.h}, ST_LINE, g->glyphs->vline);
-	grid_fill(g, (struct rect){r.x + r.w - 1, r.y + (int)at, 1, (int)size}, ST_DIM, g->glyphs->thumb);
-}
-
-static void below(const struct convview *c, struct grid *g, struct rect r, size_t top)
-{
-	size_t n = total(c), hidden = n > top + (size_t)r.h ? n - top - (size_t)r.h : 0;
-	bool fresh = n > c->rows_seen;
-	char s[64];
-	if (c->following || !hidden || r.w < 8)
-		return;
-	int m = snprintf(s, sizeof(s), " %s %zu %s (End) ", g->glyphs->down, fresh ? n - c->rows_seen : hidden,
-		fresh ? "new" : "more");
-	int w = grid_width(s, (size_t)m), x = r.x + r.w - w - 2;
-	grid_put(g, x > r.x ? x : r.x, r.y + r.h - 1, r.w, ST_SELECTED, s, (size_t)m);
-}
-
 void convview_draw(struct convview *c, struct grid *g, struct rect r)
 {
-	convview_layout(c, r.w, g->glyphs);
-	c->height = r.h;
-	size_t last = last_top(c), top = c->following ? last : row_of(c, c->top);
-	if (top >= last)
-		c->following = true;
-	top = top < last ? top : last;
-	struct conv_pos at = pos_of(c, top);
+	set_size(c, r, g->glyphs);
+	struct conv_pos top = convview_top(c), at = top;
 	int in = indent(r.w);
 	for (int y = 0; y < r.h && at.item < c->n; y++) {
 		struct item *it = c->items + at.item;
-		size_t row = 0;
+		size_t row = 0, count = item_rows(c, at.item);
 		const struct rows *rows = item_row(c, at.item, at.row, &row);
 		if (at.row == gap(c, at.item))
 			label(g, r.x, r.y + y, in, it->kind);
@@ -432,14 +407,14 @@ void convview_draw(struct convview *c, struct grid *g, struct rect r)
 			rows_draw(rows, row, g, r.x + in, r.y + y, text_width(r.w));
 		if (rows == &it->rows && c->query.len)
 			convview_mark_found(c, at.item, row, g, r.x + in, r.y + y);
-		if (it->growing && at.row + 1 == item_row_count(c, at.item))
+		if (it->growing && at.row + 1 == count)
 			grid_puts(g, r.x + in + (rows ? rows_width(rows, row) : 0), r.y + y, 1, ST_DIM,
 				g->glyphs->cursor);
-		if (++at.row >= item_row_count(c, at.item))
+		if (++at.row >= count)
 			at = (struct conv_pos){at.item + 1, 0};
 	}
-	scroll_bar(c, g, r, top);
-	below(c, g, r, top);
+	convview_scroll_bar(c, g, r, top);
+	convview_below(c, g, r, top);
 }
 
 /* --- what can be copied --- */
@@ -452,9 +427,20 @@ const struct buf *convview_answer(const struct convview *c, size_t n)
 	return NULL;
 }
 
-bool convview_code(const struct convview *c, unsigned number, struct buf *out)
+unsigned convview_codes(struct convview *c)
+{
+	unsigned n = 0;
+	for (size_t i = 0; i < c->n; i++) {
+		ensure(c, i);
+		n += c->items[i].kind == ITEM_ANSWER ? c->items[i].codes : 0;
+	}
+	return n;
+}
+
+bool convview_code(struct convview *c, unsigned number, struct buf *out)
 {
 	unsigned first = 1;
+	convview_codes(c);
 	for (size_t i = 0; i < c->n; i++) {
 		const struct item *it = c->items + i;
 		if (it->kind != ITEM_ANSWER)

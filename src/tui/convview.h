@@ -1,5 +1,7 @@
-/* The conversation: messages laid out once per width, scrolled by rows, searched. What still grows is
- * laid out again from its last block on. A view that was scrolled stays where it is, whatever comes. */
+/* The conversation: messages laid out once per width, scrolled by rows, searched. Only what is seen is laid
+ * out at once; the rest follows piece by piece (convview_step), so that a long conversation opens as
+ * quickly as a short one. What still grows is laid out again from its last block on. A view that was
+ * scrolled stays where it is, whatever comes. */
 #ifndef AIRLCHAT_TUI_CONVVIEW_H
 #define AIRLCHAT_TUI_CONVVIEW_H
 
@@ -17,9 +19,12 @@ struct item {
 	bool growing;
 	struct rows rows, think_rows;
 	struct markdown_mark mark, think_mark;
-	int width;	     /* of the rows; 0: to be laid out */
+	int width;	     /* of the rows; 0: to be laid out; negative: its end is to be laid out again */
 	bool folded;	     /* how think_rows were made */
-	unsigned first_code, codes;
+	bool counted;	     /* codes is right */
+	unsigned first_code, codes; /* number of the first code block (0: not known yet); how many */
+	size_t guess;	     /* rows before it is laid out ... */
+	int guess_width;     /* ... at this width */
 };
 
 struct conv_pos {
@@ -32,15 +37,18 @@ struct convview {
 	int fold; /* of reasoning: 0 folded when the answer begins, 1 always, -1 never */
 	bool following;	     /* shows the end */
 	struct conv_pos top; /* when not following */
-	size_t rows_seen;    /* rows there were when the view was scrolled away */
-	int width, height;   /* at the last drawing */
+	struct conv_pos seen; /* the end when the view was scrolled away: what is behind it is new */
+	int seen_width;
+	int width, height;   /* at the last drawing; 0: none yet */
+	const struct glyphs *k;
+	size_t done;	     /* so many items from the first on are laid out for good */
+	unsigned done_codes; /* code blocks in them */
 	struct buf query;    /* what is searched for; empty: nothing */
 	size_t found_item, found_at;
 	bool found;
 	struct buf flat; /* the running text of one item, kept for find.c */
 	size_t flat_item, flat_len;
 	int flat_width;
-	unsigned codes; /* code blocks in all answers */
 	size_t notes;	/* between restart and restarted: how many come first */
 };
 
@@ -65,11 +73,14 @@ void convview_home(struct convview *c);
 void convview_follow(struct convview *c);
 void convview_toggle_fold(struct convview *c);
 void convview_relayout(struct convview *c); /* the glyphs are others now */
+/* Lay out one more item that was not seen yet; false when all are. */
+bool convview_step(struct convview *c);
 
 /* The text of answer number n from the end (0: the last); NULL if there is none. */
 const struct buf *convview_answer(const struct convview *c, size_t n);
+unsigned convview_codes(struct convview *c); /* code blocks in all answers */
 /* The code block that is labelled `number`, added to out. */
-bool convview_code(const struct convview *c, unsigned number, struct buf *out);
+bool convview_code(struct convview *c, unsigned number, struct buf *out);
 
 /* --- find.c --- */
 
@@ -82,9 +93,14 @@ void convview_mark_found(struct convview *c, size_t item, size_t row, struct gri
 
 /* --- inside --- */
 
-size_t item_row_count(const struct convview *c, size_t item);
+size_t item_rows(struct convview *c, size_t item); /* laid out if it was not; with its gap above */
+/* Row `row` of an item that is laid out: where it is in the rows returned. NULL: blank. */
 const struct rows *item_row(const struct convview *c, size_t item, size_t row, size_t *at);
+size_t item_guess(struct convview *c, size_t item); /* its rows, or about how many there will be */
 void convview_show(struct convview *c, size_t item, size_t row); /* scroll so that it can be seen */
-void convview_layout(struct convview *c, int width, const struct glyphs *k);
+/* For convview_draw: what is at the top; the mark at the right; the word at the bottom. */
+struct conv_pos convview_top(struct convview *c);
+void convview_scroll_bar(struct convview *c, struct grid *g, struct rect r, struct conv_pos top);
+void convview_below(struct convview *c, struct grid *g, struct rect r, struct conv_pos top);
 
 #endif

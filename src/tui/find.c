@@ -12,6 +12,7 @@ static const struct buf *running_text(struct convview *c, size_t item)
 {
 	const struct item *it = c->items + item;
 	struct buf *out = &c->flat;
+	item_rows(c, item); /* laid out */
 	if (out->len && c->flat_item == item && c->flat_width == it->width && c->flat_len == it->text.len)
 		return out;
 	buf_reset(out);
@@ -102,7 +103,7 @@ static bool search(struct convview *c, size_t item, size_t limit, int direction)
 			c->found_item = i;
 			c->found_at = at;
 			const struct item *it = c->items + i;
-			size_t count = item_row_count(c, i);
+			size_t count = item_rows(c, i);
 			convview_show(c, i, count - it->rows.n + row_at(it, at));
 			return true;
 		}

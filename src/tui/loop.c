@@ -16,6 +16,7 @@
 #include "tui/ui.h"
 
 #define FRAME_NS 100000000 /* at most ten frames a second; keys are shown at once */
+#define SLICE_NS 3000000
 #define ESC_MS 40
 
 void ui_say(struct ui *u, enum item_kind kind, const char *text)
@@ -104,12 +105,23 @@ static void keyboard(struct ui *u)
 	u->urgent = true;
 }
 
+/* A little of what is not seen yet, between keys; shown when it is done. */
+static void lay_out_more(struct ui *u)
+{
+	int64_t end = clock_ns() + SLICE_NS;
+	bool more = true;
+	while (more && clock_ns() < end)
+		more = convview_step(&u->conv);
+	u->dirty |= u->more && !more;
+	u->more = more;
+}
+
 static void turn(struct ui *u)
 {
 	struct pollfd p[3] = {{STDIN_FILENO, POLLIN, 0}, {session_fd(u->s), POLLIN, 0},
 			      {term_signal_fd(), POLLIN, 0}};
 	int64_t left = (FRAME_NS - (clock_ns() - u->drawn)) / 1000000;
-	int wait = u->dirty || u->view.busy ? (left > 0 ? (int)left + 1 : 0) : -1;
+	int wait = u->more ? 0 : u->dirty || u->view.busy ? (left > 0 ? (int)left + 1 : 0) : -1;
 	if (keys_waiting(&u->keys) && (wait < 0 || wait > ESC_MS))
 		wait = ESC_MS;
 	int n = poll(p, 3, wait);
@@ -129,6 +141,7 @@ static void turn(struct ui *u)
 		u->dirty = u->urgent = false;
 		u->drawn = clock_ns();
 	}
+	lay_out_more(u);
 }
 
 static void on_key(void *user, enum key k, const char *s, size_t len)

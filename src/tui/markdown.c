@@ -131,10 +131,11 @@ static void gap(struct md *m, cmark_node *n)
 static void code_block(struct md *m, cmark_node *n, unsigned number)
 {
 	const char *text = cmark_node_get_literal(n), *info = cmark_node_get_fence_info(n);
-	char tag[64], copy[32];
+	char tag[64], copy[32] = "";
 	int lang = info ? (int)strcspn(info, " \t") : 0, columns = md_columns(m);
 	snprintf(tag, sizeof(tag), " %.*s ", lang > 30 ? 30 : lang, info ? info : "");
-	snprintf(copy, sizeof(copy), " /copy %u ", number);
+	if (number)
+		snprintf(copy, sizeof(copy), " /copy %u ", number);
 	if (lang == 0)
 		*tag = 0;
 	int line = columns - 4 - grid_width(tag, strlen(tag)) - (int)strlen(copy);
@@ -177,7 +178,8 @@ static void leaf(struct md *m, cmark_node *n, unsigned first_code)
 	if (t == CMARK_NODE_HEADING) {
 		heading(m, n);
 	} else if (t == CMARK_NODE_CODE_BLOCK) {
-		code_block(m, n, first_code + m->codes++);
+		code_block(m, n, first_code ? first_code + m->codes : 0);
+		m->codes++;
 	} else if (!strcmp(cmark_node_get_type_string(n), "table")) {
 		md_table(m, n);
 	} else if (t == CMARK_NODE_THEMATIC_BREAK) {

@@ -13,7 +13,7 @@ struct markdown_mark {
 
 /* Lay out text behind *mark, replacing the rows behind mark->rows; *mark moves to the last block that
  * may still change. The text must be printable UTF-8. first_code is the number of the first code block
- * of this text, by which /copy knows it. Returns how many code blocks there are in the text.
+ * of this text, by which /copy knows it; 0: not known yet. Returns how many code blocks there are in the text.
  * Links defined behind the mark are not seen in front of it: render once from zero when it is whole. */
 unsigned markdown_render(struct rows *out, struct markdown_mark *mark, const char *text, size_t len,
 	int width, const struct glyphs *k, unsigned first_code);

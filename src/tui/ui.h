@@ -40,6 +40,7 @@ struct ui {
 	char status[96];   /* right end of the last line: settings */
 	char *name;	   /* of the session; NULL: not kept */
 	bool saved, mouse, quit, dirty, urgent, stop_once;
+	bool more; /* parts of the conversation are not laid out yet */
 	size_t editing;	   /* index of the message that the input line replaces, plus one; 0: none */
 	int64_t drawn;
 };

@@ -241,7 +241,7 @@ static void code_is_copied_by_number(void **state)
 	answer("", "```\nfirst\n```\ntext\n~~~\nsecond\n\n  line\n~~~");
 	answer("", "    indented\n");
 	draw(60, 20);
-	assert_int_equal(conv.codes, 3);
+	assert_int_equal(convview_codes(&conv), 3);
 	assert_true(convview_code(&conv, 2, &b));
 	assert_string_equal(buf_str(&b), "second\n\n  line\n");
 	buf_reset(&b);
@@ -249,6 +249,88 @@ static void code_is_copied_by_number(void **state)
 	assert_string_equal(buf_str(&b), "indented\n");
 	assert_false(convview_code(&conv, 4, &b));
 	buf_clear(&b);
+}
+
+static void many_messages(int n)
+{
+	for (int i = 0; i < n; i++) {
+		char s[256];
+		int len = snprintf(s, sizeof(s), "question %d", i);
+		convview_add(&conv, ITEM_USER, s, (size_t)len);
+		snprintf(s, sizeof(s), "answer %d has words and words to be broken\n\n%s\n\nend", i,
+			i % 3 ? "- a\n- b" : "```c\nint x;\n```");
+		answer(i % 5 ? "" : "thought", s);
+	}
+}
+
+/* The first row without the scroll bar's column. */
+static void top_row(char out[200], int w)
+{
+	size_t n = (size_t)snprintf(out, 200, "%.*s", w - 1, row(0));
+	while (n && out[n - 1] == ' ')
+		out[--n] = 0;
+}
+
+/* Lay out a long conversation only where it is seen; scrolling shows what it shows when all is laid out. */
+static void only_what_is_seen_is_laid_out(void **state)
+{
+	enum { N = 300, W = 44, H = 11 };
+	static char want[5000][200];
+	char got[200];
+	size_t rows = 0, laid = 0;
+	(void)state;
+	grid.glyphs = &glyphs_ascii;
+	many_messages(N);
+	draw(W, H);
+	while (convview_step(&conv))
+		continue;
+	convview_home(&conv);
+	for (;; rows++) {
+		assert_true(rows < 5000);
+		draw(W, H);
+		top_row(want[rows], W);
+		if (conv.following)
+			break;
+		convview_scroll(&conv, 1);
+	}
+	reset(NULL);
+	many_messages(N);
+	draw(W, H);
+	assert_non_null(strstr(row(H - 1), "end"));
+	for (size_t i = 0; i < conv.n; i++)
+		laid += conv.items[i].width != 0;
+	assert_in_range(laid, 1, H);
+	for (size_t at = rows; at > 0; at--) {
+		draw(W, H);
+		top_row(got, W);
+		if (!strstr(want[at], "/copy"))
+			assert_string_equal(got, want[at]);
+		convview_scroll(&conv, -1);
+	}
+	draw(W, H);
+	top_row(got, W);
+	assert_string_equal(got, want[0]);
+	grid.glyphs = &glyphs_unicode;
+}
+
+static void code_blocks_get_their_numbers(void **state)
+{
+	(void)state;
+	many_messages(100);
+	draw(50, 20);
+	for (int y = 0; y < 20; y++)
+		assert_null(strstr(row(y), "/copy 3")); /* how many are in front is not known yet */
+	while (convview_step(&conv))
+		continue;
+	draw(50, 20);
+	bool last = false;
+	for (int y = 0; y < 20; y++)
+		last |= strstr(row(y), "/copy 34 ") != NULL;
+	assert_true(last);
+	assert_int_equal(convview_codes(&conv), 34);
+	answer("", "```\nx\n```\n");
+	draw(50, 20);
+	assert_non_null(strstr(row(18), "/copy 35 "));
 }
 
 static void osc52_is_base64(void **state)
@@ -312,6 +394,8 @@ int main(void)
 		cmocka_unit_test_setup(reasoning_folds, reset),
 		cmocka_unit_test_setup(found_across_broken_rows, reset),
 		cmocka_unit_test_setup(code_is_copied_by_number, reset),
+		cmocka_unit_test_setup(only_what_is_seen_is_laid_out, reset),
+		cmocka_unit_test_setup(code_blocks_get_their_numbers, reset),
 		cmocka_unit_test_setup(osc52_is_base64, reset),
 		cmocka_unit_test_setup(controls_are_stripped, reset),
 		cmocka_unit_test_setup(deep_and_wide_texts_end, reset),
