@@ -72,7 +72,7 @@ static void attend(struct engine *en, const struct pass *p, uint32_t layer, floa
 		.kv_type = en->c.plan->kv_type, .cells = en->w.cells,
 		.rows = en->w.rows + (windowed ? p->n : 0), .n = p->n, .heads = m->heads,
 		.kv_heads = m->kv_heads, .head_dim = m->head_dim,
-		.max_count = windowed && m->window < max ? m->window : max, .scale = m->attn_scale,
+		.max_count = windowed && m->window < max ? m->window : max, .scale = m->attn_scale * m->layers[layer].attn_scale,
 		.softcap = m->attn_softcap, .slopes = en->slopes,
 		.sinks = forward_small(en, layer, ROLE_SINKS)};
 	en->c.backend->ops->attention(en->c.backend, &a);
@@ -92,10 +92,10 @@ int attention_forward(struct engine *en, const struct pass *p, uint32_t layer, f
 		return mla_forward(en, p, layer, y, x, e);
 	if (project(en, layer, &l, qkv, x, n, e) < 0)
 		return -1;
-	if (m->clip_qkv > 0)
-		b->ops->clamp(b, qkv, m->clip_qkv, (size_t)n * l.width);
 	norm_heads(en, layer, ROLE_Q_NORM, qkv, l.width, l.q, m->heads, n);
 	norm_heads(en, layer, ROLE_K_NORM, qkv, l.width, l.k, m->kv_heads, n);
+	if (m->clip_qkv > 0)
+		b->ops->clamp(b, qkv, m->clip_qkv, (size_t)n * l.width);
 	rotate(en, layer, qkv, &l, n);
 	b->ops->kv_store(b, en->k[layer], kt, qkv, l.width, l.k, m->kv_heads, m->head_dim, en->w.new_cells, n);
 	b->ops->kv_store(b, en->v[layer], kt, qkv, l.width, l.v, m->kv_heads, m->head_dim, en->w.new_cells, n);

@@ -240,7 +240,7 @@ void model_defaults(struct model *m, bool json)
 	m->embed_scale = m->residual_scale = m->logit_scale = 1;
 	m->n_ropes = m->arch->flags & ARCH_NO_ROPE ? 0 : 1;
 	for (uint32_t i = 0; i < m->n_layers; i++)
-		m->layers[i].rope = m->n_ropes ? 0 : ROPE_NONE;
+		m->layers[i] = (struct layer){.rope = m->n_ropes ? 0 : ROPE_NONE, .attn_scale = 1};
 }
 
 static void read_model(struct config *c, struct model *m)

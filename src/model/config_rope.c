@@ -102,7 +102,8 @@ void config_rope_set(struct config *c, struct model *m, struct rope_params *r, c
 		config_fail(c, "rope_scaling", "has senseless numbers");
 		return;
 	}
-	r->rot -= r->rot % 2;
+	if (r->rot % 2)
+		config_refuse(c, "rotating an odd part (%u) of a head is not supported", r->rot);
 	if (r->kind == ROPE_LLAMA3) {
 		r->low_freq_factor = config_number(c, s, "low_freq_factor", NAN);
 		r->high_freq_factor = config_number(c, s, "high_freq_factor", NAN);

@@ -84,8 +84,7 @@ static void local_rope(struct config *c, struct model *m, double theta)
 void json_gemma3(struct config *c, struct model *m)
 {
 	gemma_numbers(c, m, 256);
-	m->attn_softcap = cap(c, "attn_logit_softcapping", 0);
-	m->logit_softcap = cap(c, "final_logit_softcapping", 0);
+	m->logit_softcap = cap(c, "final_logit_softcapping", 0); /* attn_logit_softcapping has no effect here */
 	config_windows(c, m, config_count(c, "sliding_window_pattern|_sliding_window_pattern", 6));
 	double local = config_number(c, c->text, "rope_local_base_freq", 10000);
 	if (m->n_ropes == 2 && !config_get(config_get(config_get(c->text, "rope_parameters"),
@@ -203,7 +202,8 @@ void json_gpt2(struct config *c, struct model *m)
 	if (!config_flag(c, "scale_attn_weights", true))
 		m->attn_scale = 1;
 	if (config_flag(c, "scale_attn_by_inverse_layer_idx", false))
-		config_refuse(c, "scale_attn_by_inverse_layer_idx is not supported");
+		for (uint32_t i = 0; i < m->n_layers; i++)
+			m->layers[i].attn_scale = 1.0f / (float)(i + 1);
 	if (config_flag(c, "add_cross_attention", false))
 		config_refuse(c, "cross attention is not supported");
 }

@@ -60,21 +60,28 @@ static void qwen_experts(struct config *c, struct model *m, double experts, doub
 
 void json_qwen2_moe(struct config *c, struct model *m)
 {
-	json_qwen2(c, m);
+	const bool windows = config_flag(c, "use_sliding_window", false) && m->window;
+	const uint32_t below = config_count_or_none(c, "max_window_layers", 28);
+	if (!config_get(c->text, "layer_types")) /* every second of the lower layers */
+		for (uint32_t i = 0; i < m->n_layers; i++)
+			m->layers[i].windowed = windows && i % 2 == 0 && i < below;
+	m->window = windows ? m->window : 0;
 	qwen_experts(c, m, 60, 4, 1408);
 	m->moe.shared_ffn = config_count(c, "shared_expert_intermediate_size", 5632);
 }
 
 void json_qwen3_moe(struct config *c, struct model *m)
 {
-	json_qwen2(c, m);
+	if (!config_flag(c, "use_sliding_window", false))
+		m->window = 0;
+	for (uint32_t i = 0; i < m->n_layers; i++) /* all or none */
+		m->layers[i].windowed = m->window > 0;
 	qwen_experts(c, m, 128, 8, 768);
 }
 
 void json_olmoe(struct config *c, struct model *m)
 {
-	if (config_get(c->text, "clip_qkv"))
-		config_refuse(c, "clip_qkv beside norms of q and k is not supported");
+	m->clip_qkv = (float)config_number(c, c->text, "clip_qkv", 0);
 	json_experts(c, m, "num_experts", 64, 8);
 	m->moe.normalize = config_flag(c, "norm_topk_prob", false);
 	json_layers(c, m, 0, 1, NULL);
@@ -179,6 +186,10 @@ void json_gpt_oss(struct config *c, struct model *m)
 	m->moe.glu_limit = (float)config_number(c, c->text, "swiglu_limit", 7);
 	if (!(m->moe.glu_alpha > 0 && m->moe.glu_limit > 0))
 		config_fail(c, "swiglu_limit", "is no sensible number");
+	if (!config_get(c->text, "rope_parameters|rope_scaling")) /* the family's own, as published */
+		m->rope[0] = (struct rope_params){.kind = ROPE_YARN, .rot = m->rope[0].rot, .theta = m->rope[0].theta,
+			.factor = 32, .beta_fast = 32, .beta_slow = 1, .attention = 0.1 * log(32) + 1,
+			.proportion = 1, .original_ctx = 4096};
 	config_windows(c, m, 2);
 	if (!config_get(c->text, "layer_types")) /* the even ones have the window */
 		for (uint32_t i = 0; i < m->n_layers; i++)

@@ -48,6 +48,8 @@ int model_open(struct model **out, const struct checkpoint *c, struct err *e)
 		return err_nomem(e);
 	}
 	int rc = c->kind == CHECKPOINT_GGUF ? config_from_gguf(m, c, e) : config_from_json(m, c, e);
+	for (uint32_t i = 0; rc == 0 && i < m->n_layers; i++)
+		m->layers[i].windowed = m->layers[i].windowed && m->window;
 	if (rc == 0)
 		rc = check_dimensions(m, c, e);
 	if (rc == 0 && !m->quantization) /* a GGUF's types say it all */

@@ -47,6 +47,7 @@ struct layer {
 	uint8_t rope; /* index into model.rope, or ROPE_NONE */
 	bool windowed;
 	bool experts; /* a mixture of them in place of one feed-forward network */
+	float attn_scale; /* beside the model's */
 };
 
 /* Latent attention (DeepSeek V2, V3): a cell keeps one latent of kv_rank and one rotated key of rope

@@ -75,6 +75,8 @@ enum role role_bias(enum role role)
 		[ROLE_Q] = ROLE_Q_BIAS,
 		[ROLE_K] = ROLE_K_BIAS,
 		[ROLE_V] = ROLE_V_BIAS,
+		[ROLE_Q_A] = ROLE_Q_A_BIAS,
+		[ROLE_KV_A] = ROLE_KV_A_BIAS,
 		[ROLE_O] = ROLE_O_BIAS,
 		[ROLE_FFN_NORM] = ROLE_FFN_NORM_BIAS,
 		[ROLE_GATE_UP] = ROLE_GATE_UP_BIAS,

@@ -59,6 +59,8 @@ static void role_shape(const struct model *m, enum role role, uint64_t *rows, ui
 		[ROLE_Q_BIAS] = {0, q},
 		[ROLE_K_BIAS] = {0, kv},
 		[ROLE_V_BIAS] = {0, kv},
+		[ROLE_Q_A_BIAS] = {0, a->q_rank},
+		[ROLE_KV_A_BIAS] = {0, (uint64_t)a->kv_rank + a->rope},
 		[ROLE_GATE_UP_BIAS] = {0, 2 * (uint64_t)m->ffn},
 		[ROLE_GATE_BIAS] = {0, m->ffn},
 		[ROLE_UP_BIAS] = {0, m->ffn},
@@ -384,7 +386,7 @@ static void choose_base(struct search *s)
 	const struct arch *a = s->m->arch;
 	static const char *const others[][2] = {{"", ""}, {"model.language_model.", ""},
 		{"language_model.model.", "language_model."}, {"language_model.", "language_model."},
-		{"model.text_model.", ""}, {"text_model.model.", "text_model."}};
+		{"model.text_model.", ""}, {"text_model.model.", "text_model."}, {"decoder.", ""}};
 	char name[NAME_MAX_LEN];
 	const char *pattern = arch_name(a, false, ROLE_EMBED);
 	s->base = a->base ? a->base : "";
