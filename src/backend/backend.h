@@ -118,12 +118,13 @@ struct rope {
 };
 
 /* y row (y_rows ? y_rows[i] : i) = or += weight[i] * x row (x_rows ? x_rows[i] : i), on `heads` pieces of
- * dim elements that the maps name in each. Rows of y are named once at most. */
+ * dim elements that the maps name in each. Rows of y are named once at most. x may be y with the same map,
+ * weights and no list of rows: then the pieces are scaled in place. */
 struct move {
 	float *y; /* device [.., ldy] */
 	size_t ldy;
 	struct head_map y_map;
-	const float *x; /* device [.., ldx]; not y */
+	const float *x; /* device [.., ldx] */
 	size_t ldx;
 	struct head_map x_map;
 	uint32_t n, heads, dim;

@@ -61,6 +61,17 @@ static void rotate(struct engine *en, uint32_t layer, float *qkv, const struct q
 	en->c.backend->ops->rope(en->c.backend, &r);
 }
 
+/* Queries grow with their position in some families. */
+static void grow(struct engine *en, float *qkv, const struct qkv_layout *l, uint32_t n)
+{
+	const struct model *m = en->c.model;
+	if (!m->growth.kind)
+		return;
+	const struct move mv = {.y = qkv, .ldy = l->width, .y_map = l->q, .x = qkv, .ldx = l->width, .x_map = l->q,
+		.n = n, .heads = m->heads, .dim = m->head_dim, .weights = en->w.growth};
+	en->c.backend->ops->move(en->c.backend, &mv);
+}
+
 static void attend(struct engine *en, const struct pass *p, uint32_t layer, float *out, const float *qkv,
 	const struct qkv_layout *l)
 {
@@ -97,6 +108,7 @@ int attention_forward(struct engine *en, const struct pass *p, uint32_t layer, f
 	if (m->clip_qkv > 0)
 		b->ops->clamp(b, qkv, m->clip_qkv, (size_t)n * l.width);
 	rotate(en, layer, qkv, &l, n);
+	grow(en, qkv, &l, n);
 	b->ops->kv_store(b, en->k[layer], kt, qkv, l.width, l.k, m->kv_heads, m->head_dim, en->w.new_cells, n);
 	b->ops->kv_store(b, en->v[layer], kt, qkv, l.width, l.v, m->kv_heads, m->head_dim, en->w.new_cells, n);
 	attend(en, p, layer, out, qkv, &l);

@@ -64,6 +64,7 @@ size_t buffers_work(struct work *w, void *base, const struct model *m, size_t n,
 	carve_routes(&c, m, n, &w->router, &w->route_weights, &w->route_rows);
 	size_t f = 2 * (size_t)m->moe.ffn;
 	w->expert_bias = carve(&c, m->moe.n_experts ? (f > m->hidden ? f : m->hidden) * sizeof(float) : 0);
+	w->growth = carve(&c, m->growth.kind ? n * sizeof(float) : 0);
 	return c.used;
 }
 
@@ -79,5 +80,6 @@ size_t buffers_host(struct host *s, void *base, const struct model *m, size_t n,
 	s->new_cells = carve(&c, n * sizeof(uint32_t));
 	s->rows = carve(&c, 2 * n * sizeof(struct attn_row));
 	carve_routes(&c, m, n, &s->router, &s->route_weights, &s->route_rows);
+	s->growth = carve(&c, m->growth.kind ? n * sizeof(float) : 0);
 	return c.used;
 }

@@ -22,7 +22,7 @@ static int alloc_buffers(struct engine *en, struct err *e)
 	if (b->host_memory) {
 		en->s = (struct host){en->w.embed_raw, en->w.pos_raw, en->w.cos, en->w.sin, en->w.logits,
 			en->w.cells, en->w.new_cells, en->w.rows, en->w.router, en->w.route_weights,
-			en->w.route_rows};
+			en->w.route_rows, en->w.growth};
 		return 0;
 	}
 	en->host_bytes = buffers_host(&en->s, NULL, m, p->prefill_rows, p->logits_rows, p->ctx);
@@ -147,13 +147,21 @@ static bool same_rope(const struct engine *en, uint32_t a, uint32_t b)
 /* Can the first `same` cells serve a sequence of n tokens? Some kinds of rope rotate by other frequencies
  * in a longer sequence. A prompt is then computed anew, as if it came alone. With dynamic rope each new
  * token beyond the original context changes them; one token at a time goes on with the cells there are,
- * as transformers does. */
+ * as transformers does; Qwen 1's code rotates such tokens as it did the prompt's. */
 static bool cells_fit(const struct engine *en, size_t same, size_t n)
 {
 	const struct model *m = en->c.model;
 	if (same == 0 || same_rope(en, en->cells_len, (uint32_t)n))
 		return true;
-	return m->n_ropes && en->rope[0].kind == ROPE_DYNAMIC && n - same == 1;
+	const bool goes_on = m->n_ropes && (en->rope[0].kind == ROPE_DYNAMIC || en->rope[0].kind == ROPE_NTK_STEPS);
+	return goes_on && n - same == 1;
+}
+
+/* The length of the sequence that rows behind the first `same` cells are rotated for. */
+static uint32_t rope_total(const struct engine *en, size_t same, size_t n)
+{
+	const bool keeps = en->c.model->n_ropes && en->rope[0].kind == ROPE_NTK_STEPS;
+	return keeps && same && n - same == 1 ? en->cells_len : (uint32_t)n;
 }
 
 int engine_eval(struct engine *en, const uint32_t *ids, size_t n, const struct engine_progress *p,
@@ -163,15 +171,13 @@ int engine_eval(struct engine *en, const uint32_t *ids, size_t n, const struct e
 	bool all_rows = p && p->row;
 	if (n == 0 || n > plan->ctx)
 		return err_set(e, ERR_LIMIT, "%zu tokens do not fit in the context of %u", n, plan->ctx);
-	if (en->c.model->max_positions && n > en->c.model->max_positions)
-		return err_set(e, ERR_LIMIT, "this model is computed rightly up to %u tokens only; there are %zu",
-			en->c.model->max_positions, n);
 	size_t same = 0;
 	while (same < en->n_ids && same + 1 < n && en->ids[same] == ids[same])
 		same++;
 	if (all_rows || !cells_fit(en, same, n))
 		same = 0;
 	en->n_ids = same;
+	const uint32_t total = rope_total(en, same, n);
 	if (cached)
 		*cached = same;
 	if (p && p->prefill)
@@ -180,13 +186,13 @@ int engine_eval(struct engine *en, const uint32_t *ids, size_t n, const struct e
 		size_t left = n - en->n_ids;
 		uint32_t rows = left < plan->prefill_rows ? (uint32_t)left : plan->prefill_rows;
 		struct pass pass = {.tokens = ids + en->n_ids, .n = rows, .pos0 = (uint32_t)en->n_ids,
-			.total = (uint32_t)n,
+			.total = total,
 			.logits_from = all_rows ? 0 : rows == left ? rows - 1 : rows,
 			.prefill = n - same > 1};
 		if (forward_pass(en, &pass, e) < 0)
 			return -1;
 		memcpy(en->ids + en->n_ids, pass.tokens, rows * sizeof(*ids));
-		en->cells_len = en->n_ids == 0 || same_rope(en, en->cells_len, (uint32_t)n) ? (uint32_t)n : 0;
+		en->cells_len = en->n_ids == 0 || same_rope(en, en->cells_len, total) ? total : 0;
 		if (all_rows && give_rows(en, p, en->n_ids, rows, e) < 0)
 			return -1;
 		en->n_ids += rows;

@@ -232,6 +232,20 @@ static void place_rotations(struct engine *en, const struct pass *p)
 	b->ops->upload(b, QUEUE_COMPUTE, en->w.sin, en->s.sin, at * sizeof(float));
 }
 
+/* What the rows' queries are multiplied by. */
+static void place_growth(struct engine *en, const struct pass *p)
+{
+	const struct query_growth *g = &en->c.model->growth;
+	struct backend *b = en->c.backend;
+	if (!g->kind)
+		return;
+	for (uint32_t i = 0; i < p->n; i++) {
+		const double position = (double)p->pos0 + i + 1;
+		en->s.growth[i] = position > g->from ? (float)(log(position) / log(g->from)) : 1;
+	}
+	b->ops->upload(b, QUEUE_COMPUTE, en->w.growth, en->s.growth, p->n * sizeof(float));
+}
+
 /* Positions, cells and rotations of the rows, to the device. */
 static void place_rows(struct engine *en, const struct pass *p)
 {
@@ -244,6 +258,7 @@ static void place_rows(struct engine *en, const struct pass *p)
 		en->s.rows[p->n + i] = (struct attn_row){.base = 0, .first = out, .count = pos + 1 - out};
 	}
 	place_rotations(en, p);
+	place_growth(en, p);
 	b->ops->upload(b, QUEUE_COMPUTE, en->w.new_cells, en->s.new_cells, p->n * sizeof(uint32_t));
 	b->ops->upload(b, QUEUE_COMPUTE, en->w.cells, en->s.cells, (p->pos0 + p->n) * sizeof(uint32_t));
 	b->ops->upload(b, QUEUE_COMPUTE, en->w.rows, en->s.rows, 2 * p->n * sizeof(struct attn_row));

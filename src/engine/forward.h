@@ -24,6 +24,7 @@ struct work {
 	float *router, *route_weights;
 	uint32_t *route_rows;
 	float *expert_bias; /* of the matrix at hand */
+	float *growth;	    /* [n]: what queries of the rows are multiplied by, in models with model.growth */
 };
 
 struct host { /* staging memory that copies run from and to */
@@ -33,6 +34,7 @@ struct host { /* staging memory that copies run from and to */
 	struct attn_row *rows;
 	float *router, *route_weights;
 	uint32_t *route_rows;
+	float *growth;
 };
 
 struct engine {
@@ -75,7 +77,7 @@ struct pass {
 	const uint32_t *tokens; /* [n] */
 	uint32_t n;
 	uint32_t pos0;		/* position of the first row = committed tokens before it */
-	uint32_t total;		/* tokens of the sequence that this pass belongs to */
+	uint32_t total;		/* tokens of the sequence that rope is computed for */
 	uint32_t logits_from;	/* logits for rows logits_from..n-1; n: none */
 	bool prefill;
 };

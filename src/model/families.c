@@ -246,16 +246,21 @@ void json_baichuan(struct config *c, struct model *m)
 		m->layers[i].rope = ROPE_NONE;
 }
 
-/* intermediate_size counts both halves. Beyond seq_length the published code changes the base of rope and
- * scales queries with the logarithm of the position; that is not done here, so the text ends there. */
+/* intermediate_size counts both halves. Beyond seq_length the base of rope grows and queries are scaled. */
 void json_qwen(struct config *c, struct model *m)
 {
 	m->ffn /= 2;
 	if (!m->ffn)
 		config_fail(c, "intermediate_size", "is too small");
-	m->ctx_train = config_count(c, "seq_length", 8192);
-	if (config_flag(c, "use_dynamic_ntk", true) || config_flag(c, "use_logn_attn", true))
-		m->max_positions = m->ctx_train;
+	const uint32_t trained = config_count(c, "seq_length", 8192);
+	if (trained < 2)
+		config_fail(c, "seq_length", "is too small");
+	if (config_flag(c, "use_dynamic_ntk", true)) {
+		m->rope[0].kind = ROPE_NTK_STEPS;
+		m->rope[0].original_ctx = trained;
+	}
+	if (config_flag(c, "use_logn_attn", true))
+		m->growth = (struct query_growth){GROWTH_LOG, trained};
 	if (!config_flag(c, "no_bias", true))
 		config_refuse(c, "biases of all layers (no_bias false) are not supported");
 }

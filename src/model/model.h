@@ -58,6 +58,12 @@ struct mla {
 	uint32_t nope, rope, v; /* of a head: unrotated and rotated part of the key, value */
 };
 
+/* Queries of later positions are multiplied. */
+struct query_growth {
+	enum { GROWTH_NONE, GROWTH_LOG /* by log(position) / log(from), positions counted from 1 (Qwen 1) */ } kind;
+	uint32_t from; /* the position from which on they are */
+};
+
 struct arch; /* a row of the family table */
 
 struct model {
@@ -79,7 +85,7 @@ struct model {
 	float clip_qkv;	       /* > 0: q, k, v are clamped */
 	float alibi;	       /* > 0: ALiBi, its slopes multiplied by this */
 	uint32_t window;       /* of windowed layers: a token sees so many, itself included */
-	uint32_t max_positions; /* longer sequences are refused; 0: none are */
+	struct query_growth growth;
 	uint32_t pos_offset;   /* row of ROLE_POS_EMBED that position 0 has */
 	struct layer *layers;  /* [n_layers] */
 	struct rope_params rope[2];

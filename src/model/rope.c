@@ -50,10 +50,29 @@ static double dynamic_theta(const struct rope_params *r, uint32_t seq_len)
 	return r->theta * pow(r->factor * len / r->original_ctx - (r->factor - 1), rot / (rot - 2));
 }
 
+/* Qwen-7B's get_ntk_alpha: 1 up to the original context, 3 up to twice as many tokens, 7 up to four times. */
+static uint32_t ntk_steps(const struct rope_params *r, uint32_t seq_len)
+{
+	uint64_t reach = r->original_ctx, alpha = 1;
+	for (; reach < seq_len; reach *= 2)
+		alpha = 2 * alpha + 1;
+	return alpha > UINT32_MAX ? UINT32_MAX : (uint32_t)alpha;
+}
+
+static double theta_for(const struct rope_params *r, uint32_t seq_len)
+{
+	const double rot = r->rot;
+	if (r->kind == ROPE_DYNAMIC)
+		return dynamic_theta(r, seq_len);
+	if (r->kind == ROPE_NTK_STEPS)
+		return r->theta * pow(ntk_steps(r, seq_len), rot / (rot - 2));
+	return r->theta;
+}
+
 void rope_inv_freq(const struct rope_params *r, uint32_t seq_len, float *inv_freq)
 {
 	const float *factors = seq_len > r->original_ctx ? r->long_factor : r->short_factor;
-	float theta = (float)(r->kind == ROPE_DYNAMIC ? dynamic_theta(r, seq_len) : r->theta);
+	const float theta = (float)theta_for(r, seq_len);
 	for (uint32_t i = 0; i < r->rot / 2; i++) {
 		float power = powf(theta, (float)(2 * i) / (float)r->rot);
 		float f = 1.0f / (factors ? factors[i] * power : power);
@@ -73,5 +92,7 @@ uint32_t rope_regime(const struct rope_params *r, uint32_t seq_len)
 {
 	if (r->kind == ROPE_DYNAMIC)
 		return seq_len > r->original_ctx ? seq_len : 0;
+	if (r->kind == ROPE_NTK_STEPS)
+		return ntk_steps(r, seq_len);
 	return r->long_factor != r->short_factor && seq_len > r->original_ctx;
 }

@@ -67,6 +67,14 @@ def main():
         if gold["greedy"]:
             full = logits(model, gold["tokens"] + gold["greedy"], "--kv-type", "f32")
             ok(isinstance(full, list) and greedy_agrees(gold, full, s), f"{name}: greedy ids")
+        if "stepped" in gold:
+            first, lines = gold["stepped"]["prompt"], []
+            for k in range(first, len(gold["tokens"]) + 1):
+                lines.append({"tokens": gold["tokens"][:k]})
+            out, r = json_lines(["logits", model, "--ctx", 128, "--last", "--kv-type", "f32"], lines)
+            rows = [x for line in out for x in line.get("logits", [])]
+            w = worst(rows, gold["stepped"]["logits"])
+            ok(w <= T * s, f"{name}: a prompt, then one token at a time: logits within {w / s:.1e} s", r.stderr)
         base = logits(model, gold["tokens"])
         cuts = ALL_CUTS if name.startswith("llama") else CUTS
         for options in cuts:

@@ -61,7 +61,7 @@ MODELS = {
                                  tie_word_embeddings=True, attn_logit_softcapping=3.0,
                                  final_logit_softcapping=2.0), 24),
     "gemma3": ("Gemma3TextConfig", c(head_dim=16, sliding_window=9, query_pre_attn_scalar=24, num_hidden_layers=3,
-                                     sliding_window_pattern=3, tie_word_embeddings=True,
+                                     sliding_window_pattern=3, tie_word_embeddings=True, attn_logit_softcapping=3.0,
                                      rope_scaling=dict(rope_type="linear", factor=8.0)), 24),
     "phi": ("PhiConfig", c(), 24),
     "phi-qk": ("PhiConfig", c(qk_layernorm=True, partial_rotary_factor=0.75), 24),
@@ -95,6 +95,8 @@ MODELS = {
     "starcoder2": ("Starcoder2Config", c(sliding_window=9), 24),
     "gpt2": ("GPT2Config", dict(vocab_size=V, n_embd=32, n_layer=2, n_head=4, n_positions=64, bos_token_id=1,
                                 eos_token_id=2), 24),
+    "gpt2-by-layer": ("GPT2Config", dict(vocab_size=V, n_embd=32, n_layer=2, n_head=4, n_positions=64, bos_token_id=1,
+                                         eos_token_id=2, scale_attn_by_inverse_layer_idx=True), 24),
     "gpt-neox": ("GPTNeoXConfig", plain("num_key_value_heads", rotary_pct=0.5), 24),
     "gpt-neox-serial": ("GPTNeoXConfig", plain("num_key_value_heads", use_parallel_residual=False), 24),
     "opt": ("OPTConfig", dict(vocab_size=V, hidden_size=32, ffn_dim=40, num_hidden_layers=2, num_attention_heads=4,
@@ -106,11 +108,12 @@ MODELS = {
     "mixtral": ("MixtralConfig", c(num_local_experts=5, num_experts_per_tok=2), 24),
     "qwen2-moe": ("Qwen2MoeConfig", c(num_hidden_layers=4, num_experts=6, num_experts_per_tok=3,
                                       moe_intermediate_size=24, shared_expert_intermediate_size=16,
-                                      decoder_sparse_step=2, mlp_only_layers=[3]), 24),
+                                      decoder_sparse_step=2, mlp_only_layers=[3], use_sliding_window=True,
+                                      sliding_window=9, max_window_layers=2), 24),
     "qwen3-moe": ("Qwen3MoeConfig", c(head_dim=16, num_experts=8, num_experts_per_tok=3,
                                       moe_intermediate_size=24, norm_topk_prob=True, decoder_sparse_step=1,
                                       mlp_only_layers=[]), 24),
-    "olmoe": ("OlmoeConfig", c(num_experts=6, num_experts_per_tok=2), 24),
+    "olmoe": ("OlmoeConfig", c(num_experts=6, num_experts_per_tok=2, clip_qkv=0.8), 24),
     "deepseek-v2": ("DeepseekV2Config", c(
         num_key_value_heads=4, q_lora_rank=None, kv_lora_rank=16, qk_rope_head_dim=8, qk_nope_head_dim=16,
         v_head_dim=16, head_dim=8, n_routed_experts=8, num_experts_per_tok=2, n_shared_experts=2,
@@ -122,12 +125,19 @@ MODELS = {
         num_key_value_heads=4, q_lora_rank=16, kv_lora_rank=16, qk_rope_head_dim=8, qk_nope_head_dim=16,
         v_head_dim=24, n_routed_experts=8, num_experts_per_tok=2, n_shared_experts=1, n_group=2, topk_group=1,
         moe_intermediate_size=24, first_k_dense_replace=1, num_hidden_layers=3), 24),
+    "deepseek-bias": ("DeepseekV3Config", c(
+        num_key_value_heads=4, q_lora_rank=16, kv_lora_rank=16, qk_rope_head_dim=8, qk_nope_head_dim=16,
+        v_head_dim=16, n_routed_experts=4, num_experts_per_tok=2, n_shared_experts=1, n_group=1, topk_group=1,
+        moe_intermediate_size=16, first_k_dense_replace=1, attention_bias=True), 24),
     "glm4-moe": ("Glm4MoeConfig", c(head_dim=8, n_routed_experts=6, num_experts_per_tok=2, n_shared_experts=1,
                                     moe_intermediate_size=24, first_k_dense_replace=1, n_group=1, topk_group=1,
                                     use_qk_norm=True, partial_rotary_factor=0.5), 24),
     "gpt-oss": ("GptOssConfig", c(head_dim=16, num_local_experts=4, num_experts_per_tok=2, sliding_window=9,
                                   rope_scaling=None), 24),
+    "gpt-oss-rope": ("GptOssConfig", c(head_dim=16, num_local_experts=2, num_experts_per_tok=1, sliding_window=9), 24),
 }
+# what is taken out of config.json, since files may leave it out
+DROPPED = {"gpt-oss-rope": ("rope_parameters",)}
 
 VISION = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2)
 QWEN_VISION = dict(depth=1, hidden_size=16, num_heads=2, out_hidden_size=32, intermediate_size=16, patch_size=4)
@@ -191,6 +201,12 @@ def build(name, seed, dtype, out):
     folder = os.path.join(out, name)
     shutil.rmtree(folder, ignore_errors=True)
     model.to(dtype).save_pretrained(folder)
+    if name in DROPPED:
+        path = os.path.join(folder, "config.json")
+        with open(path, encoding="utf-8") as f:
+            config = {k: v for k, v in json.load(f).items() if k not in DROPPED[name]}
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump(config, f, indent=2)
     kind = "sdpa" if name in SDPA else "eager"
     model = loader.from_pretrained(folder, dtype=torch.float32, attn_implementation=kind).eval()
     # where the length of the text changes the rotation of all of it, greedy ids depend on how it was fed

@@ -131,14 +131,20 @@ def internlm2(c, w, ids):
     return F.linear(rms(x, w["model.norm.weight"], c["rms_norm_eps"]), w["output.weight"])
 
 
-def qwen(c, w, ids):
+def qwen(c, w, ids, prompt=None):
+    """prompt: so many ids came first, the others one at a time; the base of rope stays what it was for them."""
     x = w["transformer.wte.weight"][ids]
-    n = c["num_attention_heads"]
+    n, t, trained, theta = c["num_attention_heads"], len(ids), c["seq_length"], 10000.0
+    if c["use_dynamic_ntk"]:
+        alpha = max(2 ** math.ceil(math.log((prompt or t) / trained, 2) + 1) - 1, 1)
+        theta *= alpha ** (D / (D - 2))
+    logn = torch.tensor([math.log(i, trained) if i > trained and c["use_logn_attn"] else 1 for i in range(1, t + 1)])
     for i in range(c["num_hidden_layers"]):
         p = f"transformer.h.{i}."
         h = rms(x, w[p + "ln_1.weight"], c["layer_norm_epsilon"])
         q, k, v = (heads(z, n) for z in linear(w, p + "attn.c_attn", h).split(H, -1))
-        x = x + linear(w, p + "attn.c_proj", attend(rope_half(q), rope_half(k), v))
+        q = rope_half(q, theta) * logn[:, None]
+        x = x + linear(w, p + "attn.c_proj", attend(q, rope_half(k, theta), v))
         h = rms(x, w[p + "ln_2.weight"], c["layer_norm_epsilon"])
         x = x + linear(w, p + "mlp.c_proj", linear(w, p + "mlp.w1", h) * F.silu(linear(w, p + "mlp.w2", h)))
     return F.linear(rms(x, w["transformer.ln_f.weight"], c["layer_norm_epsilon"]), w["lm_head.weight"])
@@ -234,6 +240,10 @@ GLM = dict(model_type="chatglm", architectures=["ChatGLMModel"], hidden_size=H, 
            rmsnorm=True, add_bias_linear=False, add_qkv_bias=True, multi_query_group_num=2,
            apply_residual_connection_post_layernorm=False, post_layer_norm=True, tie_word_embeddings=False,
            original_rope=True, eos_token_id=2)
+QWEN = dict(model_type="qwen", architectures=["QWenLMHeadModel"], hidden_size=H, intermediate_size=80,
+            num_hidden_layers=LAYERS, num_attention_heads=N, vocab_size=V, layer_norm_epsilon=1e-6, kv_channels=D,
+            rotary_emb_base=10000, rotary_pct=1.0, seq_length=64, no_bias=True, max_position_embeddings=256,
+            scale_attn_weights=True, use_dynamic_ntk=True, use_logn_attn=True, tie_word_embeddings=False)
 MODELS = {
     "baichuan-7b": (baichuan, base(model_type="baichuan", architectures=["BaiChuanForCausalLM"],
                                    max_position_embeddings=256)),
@@ -246,11 +256,8 @@ MODELS = {
     "internlm2": (internlm2, base(model_type="internlm2", architectures=["InternLM2ForCausalLM"], bias=False,
                                   num_key_value_heads=2, rope_theta=1000000, max_position_embeddings=256,
                                   rope_scaling=dict(type="dynamic", factor=2.0))),
-    "qwen": (qwen, dict(model_type="qwen", architectures=["QWenLMHeadModel"], hidden_size=H, intermediate_size=80,
-                        num_hidden_layers=LAYERS, num_attention_heads=N, vocab_size=V, layer_norm_epsilon=1e-6,
-                        kv_channels=D, rotary_emb_base=10000, rotary_pct=1.0, seq_length=64, no_bias=True,
-                        max_position_embeddings=256, scale_attn_weights=True, use_dynamic_ntk=True,
-                        use_logn_attn=True, tie_word_embeddings=False)),
+    "qwen": (qwen, QWEN),
+    "qwen-long": (qwen, dict(QWEN, seq_length=9)),
     "chatglm3": (chatglm, dict(GLM, multi_query_attention=True)),
     "glm-4-thudm": (chatglm, dict(GLM, multi_query_attention=True, rope_ratio=500)),
     "minicpm": (llama_like, base(model_type="minicpm", architectures=["MiniCPMForCausalLM"], num_key_value_heads=2,
@@ -281,9 +288,12 @@ def build(name, out):
     logits = kind(c, w, torch.tensor(cur))
     for _ in range(8):
         cur.append(int(kind(c, w, torch.tensor(cur))[-1].argmax()))
+    rounded = lambda rows: [[float(f"{x:.6g}") for x in row] for row in rows.tolist()]  # noqa: E731
+    gold = dict(reference="make_remote.py", tokens=tokens, greedy=cur[24:], logits=rounded(logits))
+    if name == "qwen-long":
+        gold["stepped"] = dict(prompt=8, logits=rounded(kind(c, w, torch.tensor(tokens), 8)[7:]))
     with open(os.path.join(folder, "golden.json"), "w", encoding="utf-8") as f:
-        json.dump(dict(reference="make_remote.py", tokens=tokens, greedy=cur[24:],
-                       logits=[[float(f"{x:.6g}") for x in row] for row in logits.tolist()]), f)
+        json.dump(gold, f)
 
 
 if __name__ == "__main__":
