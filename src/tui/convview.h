@@ -31,6 +31,12 @@ struct conv_pos {
 	size_t item, row; /* row counts from the item's first, its gap to the one above included */
 };
 
+struct found_count { /* of what is searched for */
+	bool known;
+	size_t n, bytes; /* items, and their text, when it was counted */
+	size_t which, of;
+};
+
 struct convview {
 	struct item *items;
 	size_t n, cap;
@@ -46,6 +52,7 @@ struct convview {
 	struct buf query;    /* what is searched for; empty: nothing */
 	size_t found_item, found_at;
 	bool found;
+	struct found_count count;
 	struct buf flat; /* the running text of one item, kept for find.c */
 	size_t flat_item, flat_len;
 	int flat_width;

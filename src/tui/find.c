@@ -49,8 +49,15 @@ static size_t match(const char *s, size_t len, const struct buf *query)
 /* The first match at or behind `from`; its length, or 0. */
 static size_t next_match(const struct buf *text, size_t from, const struct buf *query, size_t *at)
 {
+	uint32_t first;
+	utf8_decode(query->p, query->len, &first, NULL);
+	first = (uint32_t)utf8proc_tolower((utf8proc_int32_t)first);
 	for (size_t i = from; i < text->len; i++) {
-		if (((unsigned char)text->p[i] & 0xc0) == 0x80)
+		unsigned char b = (unsigned char)text->p[i];
+		if ((b & 0xc0) == 0x80)
+			continue;
+		b = b >= 'A' && b <= 'Z' ? b | 0x20 : b == '\n' ? ' ' : b;
+		if (b < 0x80 && b != first) /* soon seen for most */
 			continue;
 		size_t n = match(text->p + i, text->len - i, query);
 		if (n) {
@@ -100,6 +107,7 @@ static bool search(struct convview *c, size_t item, size_t limit, int direction)
 	for (size_t i = item; i < c->n; i += (size_t)(direction > 0 ? 1 : -1)) {
 		if (search_item(c, i, limit, direction, &at)) {
 			c->found = true;
+			c->count.known = false;
 			c->found_item = i;
 			c->found_at = at;
 			const struct item *it = c->items + i;
@@ -114,6 +122,7 @@ static bool search(struct convview *c, size_t item, size_t limit, int direction)
 
 bool convview_find(struct convview *c, const char *query, size_t len)
 {
+	c->count.known = false;
 	buf_reset(&c->query);
 	utf8_append_printable(&c->query, query, len);
 	size_t item = c->found ? c->found_item : c->n - 1, at = c->found ? c->found_at + 1 : SIZE_MAX;
@@ -137,8 +146,16 @@ bool convview_find_next(struct convview *c, int direction)
 		search(c, direction > 0 ? 0 : c->n - 1, direction > 0 ? 0 : SIZE_MAX, direction); /* around */
 }
 
+/* Each frame asks: counted anew only when something is different. */
 void convview_find_count(struct convview *c, size_t *which, size_t *of)
 {
+	size_t bytes = 0;
+	for (size_t i = 0; i < c->n; i++)
+		bytes += c->items[i].text.len;
+	*which = c->count.which;
+	*of = c->count.of;
+	if (c->count.known && c->count.n == c->n && c->count.bytes == bytes)
+		return;
 	*which = *of = 0;
 	for (size_t i = 0; i < c->n && c->query.len; i++) {
 		const struct buf *text = running_text(c, i);
@@ -149,6 +166,7 @@ void convview_find_count(struct convview *c, size_t *which, size_t *of)
 				*which = *of;
 		}
 	}
+	c->count = (struct found_count){true, c->n, bytes, *which, *of};
 }
 
 /* Columns in front of byte `at` of the text of a row. */
