@@ -192,7 +192,10 @@ void trace_use(struct trace *t, const struct trace_chunk *c)
 	if (read) {
 		busy(t, offsetof(struct trace_pass, read_busy), &t->read_mark, r.issued, r.in_ram);
 		p->late += r.in_ram > r.from;
+		p->reads++;
+		p->read_sum += r.in_ram - r.issued;
 	}
+	p->bytes_copy += r.in_vram ? r.bytes : 0;
 	if (r.in_vram)
 		busy(t, offsetof(struct trace_pass, copy_busy), &t->copy_mark, r.in_ram, r.in_vram);
 	if (t->file.out)
@@ -208,6 +211,8 @@ void trace_read(struct trace *t, uint32_t layer, uint64_t bytes, int64_t t0, int
 	if (layer <= t->view.n_layers)
 		t->now[layer].bytes_disk += bytes;
 	busy(t, offsetof(struct trace_pass, read_busy), &t->read_mark, t0, t1);
+	t->view.now.reads++;
+	t->view.now.read_sum += t1 - t0;
 	if (t->file.out)
 		trace_file_chunk(&t->file, &c, t->view.passes);
 	pthread_mutex_unlock(&t->lock);
@@ -234,6 +239,9 @@ static void add_pass(struct trace_pass *sum, const struct trace_pass *p)
 	sum->bytes_ram += p->bytes_ram;
 	sum->read_busy += p->read_busy;
 	sum->copy_busy += p->copy_busy;
+	sum->reads += p->reads;
+	sum->read_sum += p->read_sum;
+	sum->bytes_copy += p->bytes_copy;
 	sum->late += p->late;
 	sum->experts |= p->experts;
 	sum->expert_hits += p->expert_hits;

@@ -51,6 +51,9 @@ struct trace_pass {
 	uint64_t bytes_disk, bytes_ram;
 	int64_t read_busy;  /* ns with a read in flight */
 	int64_t copy_busy;  /* ns with a copy to the device in flight */
+	uint64_t reads;	    /* of chunks that were used */
+	int64_t read_sum;   /* ns from asked for to read, summed: a read's latency, times reads */
+	uint64_t bytes_copy; /* to the device */
 	uint32_t late;	    /* chunks that were waited for */
 	bool experts;	    /* the next three were counted */
 	uint64_t expert_hits, expert_misses, expert_wrong;

@@ -2,22 +2,27 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tui/format.h"
 #include "tui/layout.h"
 #include "tui/meters.h"
 #include "tui/ui.h"
 
-/* "[2 queued]" and the like, at the right end of the input's last row. */
-static void draw_queue(struct ui *u, int y)
+/* "[2 queued]" and the like, at the right end of the input's last row, or above it. */
+static void draw_queue(struct ui *u, const struct layout *l)
 {
 	char s[64];
-	int len = 0;
+	int y = l->input + l->input_rows - 1, len = 0;
 	if (u->attached)
-		len = snprintf(s, sizeof(s), "[+%zu bytes of files]", u->attached);
+		len = snprintf(s, sizeof(s), "[files: %s]", fmt_bytes(FMT, u->attached));
 	if (u->queued)
 		len += snprintf(s + len, sizeof(s) - (size_t)len, "[%zu queued]", u->queued);
-	if (len <= 0 || len >= u->grid.w / 2 || (u->cy == y && u->cx >= u->grid.w - len - 1))
-		return;
-	grid_put(&u->grid, u->grid.w - len, y, len, ST_DIM, s, (size_t)len);
+	bool free_cells = true;
+	for (int x = u->grid.w - len - 1; x >= 0 && x < u->grid.w; x++)
+		free_cells &= u->grid.c[y * u->grid.w + x].cp == ' ' && (x != u->cx || y != u->cy);
+	if (!free_cells && l->rule >= 0)
+		y = l->rule;
+	if (len > 0 && len < u->grid.w && (free_cells || y == l->rule))
+		grid_put(&u->grid, u->grid.w - len, y, len, ST_DIM, s, (size_t)len);
 }
 
 /* Key by key from column x on, as many as end before column `end`. */
@@ -48,7 +53,7 @@ static void draw_keys(struct ui *u, int y, int end)
 		draw_hints(&u->grid, &x, y, end, list);
 	} else if (u->mode != MODE_LINE) {
 		draw_hints(&u->grid, &x, y, end, u->mode == MODE_FIND ? find : help);
-	} else if (u->panel.kind != PANEL_NONE) {
+	} else if (u->panel.kind != PANEL_NONE && !u->line.len) {
 		draw_hints(&u->grid, &x, y, end, panel_hints(&u->panel));
 	} else if (u->editing) {
 		draw_hints(&u->grid, &x, y, end, edit);
@@ -101,7 +106,7 @@ int compose(struct ui *u, int w, int h)
 		find_draw(u, l.input, &u->cx);
 	else
 		input_draw(&u->line, g, l.input, l.input_rows, &u->cx, &u->cy);
-	draw_queue(u, l.input + l.input_rows - 1);
+	draw_queue(u, &l);
 	if (l.hints >= 0)
 		draw_status(u, l.hints);
 	popup_draw(&u->popup, g, l.conv, l.input - 1);

@@ -81,7 +81,7 @@ void find_draw(struct ui *u, int y, int *cx)
 	char s[64] = "";
 	size_t which, of;
 	int x = grid_puts(g, 0, y, g->w, ST_USER, "find: ");
-	int room = g->w - x - 24 > 8 ? g->w - x - 24 : g->w - x - 1;
+	int room = g->w - x - 16 > 8 ? g->w - x - 16 : g->w - x - 1;
 	const char *q = buf_str(&u->query);
 	size_t from = 0, len = u->query.len;
 	while (grid_width(q + from, len - from) > room && from < len) {
@@ -93,7 +93,7 @@ void find_draw(struct ui *u, int y, int *cx)
 	if (!len)
 		return;
 	convview_find_count(&u->conv, &which, &of);
-	int n = of ? snprintf(s, sizeof(s), "%zu of %zu  Enter: older", which, of)
+	int n = of ? snprintf(s, sizeof(s), "%zu of %zu", which, of)
 		: snprintf(s, sizeof(s), "not found");
 	if (x + n + 2 < g->w)
 		grid_put(g, g->w - n, y, n, ST_DIM, s, (size_t)n);

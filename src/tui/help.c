@@ -13,7 +13,7 @@ static const char *const keys[][2] = {
 	{"Tab", "complete commands, files, sessions, themes, parameters"},
 	{"Up, Down, Ctrl-R", "earlier messages, also of other days"},
 	{"PgUp, PgDn, wheel", "scroll; Shift-Up and Shift-Down: by one row"},
-	{"Home, End", "top and end of the conversation, on an empty line; else Ctrl-Home, Ctrl-End"},
+	{"Home, End", "top and end of the conversation, on an empty line; else with Ctrl"},
 	{"Ctrl-S", "search the conversation: Enter older, Tab newer, Esc leaves"},
 	{"Alt-T", "fold or unfold the reasoning"},
 	{"F2, F3, F4", "why it is slow: the layers, a timeline, all gauges; the same key or Esc closes"},

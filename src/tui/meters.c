@@ -138,7 +138,8 @@ static void legend(struct grid *g, int y, const struct session_view *v)
 		walls[i] = (double)v->trace.history[i];
 	int room = g->w - x - 6;
 	room = room > 24 ? 24 : room;
-	if (n < 2 || room < 4)
+	room = room > (int)n ? (int)n : room;
+	if (n < 2 || room < 2)
 		return;
 	grid_puts(g, g->w - room - 6, y, 6, ST_DIM, "s/tok");
 	meters_spark(g, g->w - room, y, room, ST_OTHER, walls, n);
@@ -164,7 +165,7 @@ static void cost_cell(struct grid *g, int x, int y, const struct trace_layer *l,
 	int64_t wall;
 	enum cause c = dominant(l, &wall);
 	double f = max > 0 ? (double)wall / (double)max : 0;
-	if (g->glyphs->ascii) {
+	if (g->glyphs->ascii || g->mono) {
 		char s[2] = {wall == 0 ? ' ' : f >= 0.5 ? upper[c] : lower[c], 0};
 		grid_puts(g, x, y, 1, meters_cause_styles[c], s);
 		return;
@@ -212,21 +213,41 @@ static void cost(struct grid *g, int y, const struct session_view *v)
 	}
 }
 
-/* The chunk that lies at each of `width` equal parts of the schedule's bytes. */
-struct walk {
+/* What the bytes of the schedule are, over `width` cells. A cell holds several chunks: it shows the kind that
+ * is furthest behind its share so far, so that each kind gets the part of the strip that it has of the
+ * bytes. */
+struct strip {
 	const struct schedule *s;
 	size_t chunk;
-	uint64_t end; /* of the chunk */
+	double at, end; /* bytes: where the next cell begins; where the chunk ends */
+	double owed[5]; /* by kind */
 };
 
-static size_t chunk_at(struct walk *w, int x, int width)
+static int strip_next(struct strip *t, int width, int (*kind)(const struct session_view *v, size_t chunk),
+	const struct session_view *v)
 {
-	uint64_t at = (uint64_t)(((double)x + 0.5) / width * (double)w->s->bytes);
-	if (w->end == 0)
-		w->end = w->s->chunks[0].bytes;
-	while (at >= w->end && w->chunk + 1 < w->s->n)
-		w->end += w->s->chunks[++w->chunk].bytes;
-	return w->chunk;
+	double cell = (double)t->s->bytes / width, to = t->at + cell;
+	int best = 0;
+	for (;;) {
+		if (t->end <= 0)
+			t->end = (double)t->s->chunks[0].bytes;
+		double part = t->end < to ? t->end : to;
+		t->owed[kind(v, t->chunk)] += part - t->at;
+		t->at = part;
+		if (t->end > to || t->chunk + 1 >= t->s->n)
+			break;
+		t->end += (double)t->s->chunks[++t->chunk].bytes;
+	}
+	t->at = to;
+	for (int i = 1; i < 5; i++)
+		best = t->owed[i] > t->owed[best] ? i : best;
+	t->owed[best] -= cell;
+	return best;
+}
+
+static int tier_of(const struct session_view *v, size_t chunk)
+{
+	return v->why.plan->tiers[chunk] % 3;
 }
 
 static void where(struct grid *g, int y, const struct session_view *v)
@@ -238,19 +259,35 @@ static void where(struct grid *g, int y, const struct session_view *v)
 	grid_puts(g, 0, y, LABEL, ST_TITLE, "where");
 	if (!p || p->schedule.n == 0)
 		return;
-	struct walk w = {.s = &p->schedule};
+	struct strip t = {.s = &p->schedule};
 	for (int x = 0; x < width; x++) {
-		int tier = p->tiers[chunk_at(&w, x, width)] % 3;
+		int tier = strip_next(&t, width, tier_of, v) % 3;
 		grid_puts(g, LABEL + x, y, 1, styles[tier], letters[tier]);
 	}
+}
+
+enum progress { ON_DISK, IN_FLIGHT, IN_RAM, IN_VRAM, DONE };
+
+static int progress_of(const struct session_view *v, size_t chunk)
+{
+	const struct why_view *w = &v->why;
+	const size_t n = w->plan->schedule.n, ahead = (chunk + n - w->stream.cursor) % n;
+	if (v->trace.in_pass && chunk < w->stream.cursor)
+		return DONE;
+	if (w->plan->tiers[chunk])
+		return w->plan->tiers[chunk] == 2 ? IN_VRAM : IN_RAM;
+	if (ahead < w->stream.ahead)
+		return IN_RAM;
+	return ahead < (w->stream.issued + n - w->stream.cursor) % n ? IN_FLIGHT : ON_DISK;
 }
 
 /* Like a player's bar: how far the pass is, and how far what comes next has been brought in. */
 static void run_bar(struct grid *g, int y, const struct session_view *v)
 {
-	const struct why_view *w = &v->why;
 	const bool wide = g->w >= LAYOUT_WIDE;
 	const struct glyphs *gl = g->glyphs;
+	const char *const glyph[] = {gl->empty, gl->light, gl->medium, gl->dark, gl->full};
+	static const enum style styles[] = {ST_METER, ST_DISK, ST_RAM, ST_VRAM, ST_COMPUTE};
 	int x0 = wide ? LABEL : 0, width = g->w - x0 - (wide ? 0 : 8);
 	char s[32] = "-";
 	if (wide)
@@ -259,24 +296,12 @@ static void run_bar(struct grid *g, int y, const struct session_view *v)
 		snprintf(s, sizeof(s), "%u/%u", v->trace.layer, v->n_layers);
 	if (!wide)
 		meters_right(g, y, ST_TEXT, s);
-	if (!w->plan || w->plan->schedule.n == 0)
+	if (!v->why.plan || v->why.plan->schedule.n == 0)
 		return;
-	const size_t n = w->plan->schedule.n, done = v->trace.in_pass ? w->stream.cursor : 0;
-	const size_t flight = (w->stream.issued + n - w->stream.cursor) % n; /* chunks that were asked for */
-	struct walk k = {.s = &w->plan->schedule};
+	struct strip t = {.s = &v->why.plan->schedule};
 	for (int x = 0; x < width; x++) {
-		size_t c = chunk_at(&k, x, width), ahead = (c + n - w->stream.cursor) % n;
-		int tier = w->plan->tiers[c] % 3;
-		if (c < done)
-			grid_puts(g, x0 + x, y, 1, ST_COMPUTE, gl->full);
-		else if (tier == 2)
-			grid_puts(g, x0 + x, y, 1, ST_VRAM, gl->dark);
-		else if (tier == 1 || ahead < w->stream.ahead)
-			grid_puts(g, x0 + x, y, 1, ST_RAM, gl->medium);
-		else if (ahead < flight)
-			grid_puts(g, x0 + x, y, 1, ST_DISK, gl->light);
-		else
-			grid_puts(g, x0 + x, y, 1, ST_METER, gl->empty);
+		int k = strip_next(&t, width, progress_of, v);
+		grid_puts(g, x0 + x, y, 1, styles[k], glyph[k]);
 	}
 }
 

@@ -24,6 +24,11 @@ const struct trace_pass *meters_pass(const struct session_view *v);
 void verdict_text(const struct session_view *v, const struct glyphs *gl, int columns, struct buf *out);
 void verdict_help(const struct session_view *v, int columns, struct buf *out);
 
+/* "qd 9 lat 1.9ms": how many reads were in flight while there were any, and how long one took. */
+const char *meters_reads(char *out, size_t cap, const struct session_view *v);
+/* "10.4 GB/s busy 42%": copies to the device. */
+const char *meters_copies(char *out, size_t cap, const struct session_view *v);
+
 /* For the panels too. The letter of a cause in bars, its name, and its style. */
 const char *meters_letter(const struct grid *g, enum cause c);
 extern const char *const meters_cause_names[CAUSES];

@@ -41,6 +41,28 @@ void panel_draw(struct panel *p, struct grid *g, struct rect r, struct trace *t,
 		panel_timeline_draw(p, g, r, t, v);
 }
 
+/* The draw functions keep top within what there is. */
+static bool scroll(struct panel *p, int key)
+{
+	int page = p->rows > 1 ? p->rows - 1 : 1;
+	switch (key) {
+	case PANEL_UP:
+	case PANEL_DOWN:
+		p->top += key == PANEL_UP ? -1 : 1;
+		return true;
+	case PANEL_PAGE_UP:
+	case PANEL_PAGE_DOWN:
+		p->top += key == PANEL_PAGE_UP ? -page : page;
+		return true;
+	case PANEL_HOME:
+	case PANEL_END:
+		p->top = key == PANEL_HOME ? 0 : 1 << 20;
+		return true;
+	default:
+		return false;
+	}
+}
+
 bool panel_key(struct panel *p, int key)
 {
 	if (p->kind == PANEL_NONE)
@@ -49,9 +71,9 @@ bool panel_key(struct panel *p, int key)
 		p->kind = PANEL_NONE;
 		return true;
 	}
-	return p->kind == PANEL_LAYERS	   ? panel_layers_key(p, key)
-	       : p->kind == PANEL_TIMELINE ? panel_timeline_key(p, key)
-					   : false;
+	if (p->kind == PANEL_TIMELINE)
+		return panel_timeline_key(p, key);
+	return (p->kind == PANEL_LAYERS && panel_layers_key(p, key)) || scroll(p, key);
 }
 
 const struct hint *panel_hints(const struct panel *p)
@@ -60,6 +82,6 @@ const struct hint *panel_hints(const struct panel *p)
 		{"Up Down", "scroll"}, {0}},
 		timeline[] = {{"q", "close"}, {"+ -", "zoom"}, {"Left Right", "scroll"}, {"Up Down", "newer, older"},
 			{"End", "follow"}, {0}},
-		gauges[] = {{"q", "close"}, {0}};
+		gauges[] = {{"q", "close"}, {"Up Down", "scroll"}, {0}};
 	return p->kind == PANEL_LAYERS ? layers : p->kind == PANEL_TIMELINE ? timeline : gauges;
 }

@@ -5,29 +5,46 @@
 #include "tui/format.h"
 #include "tui/meters.h"
 #include "tui/panel_private.h"
+#include "tui/rows.h"
+
+#define LABEL 12
 
 struct page {
 	struct grid *g;
 	struct rect r;
-	int row;
+	int row; /* of the next line; those that are scrolled away have negative ones */
 };
 
+static bool seen(const struct page *p)
+{
+	return p->row >= 0 && p->row < p->r.h;
+}
+
+/* label, and the text in as many rows as it needs. */
 static void line(struct page *p, const char *label, const char *text)
 {
+	struct rows rows = {0};
+	struct para para = {0};
+	int width = p->r.w - LABEL;
 	panel_line(p->g, p->r, p->row, ST_TITLE, label);
-	if (p->row < p->r.h && p->r.w > 12)
-		grid_puts(p->g, p->r.x + 12, p->r.y + p->row, p->r.w - 12, ST_TEXT, text);
-	p->row++;
+	para_add(&para, ST_TEXT, text, strlen(text));
+	rows_wrap(&rows, &para, width > 8 ? width : 8, &(struct indent){0}, false, ST_TEXT);
+	for (size_t i = 0; i < rows.n; i++, p->row++)
+		if (seen(p))
+			rows_draw(&rows, i, p->g, p->r.x + LABEL, p->r.y + p->row, width);
+	p->row += rows.n == 0;
+	para_clear(&para);
+	rows_clear(&rows);
 }
 
 /* label, a bar as wide as half of the panel, text. */
 static void gauge(struct page *p, const char *label, enum style st, double fraction, const char *text)
 {
-	int width = (p->r.w - 12) / 2;
-	if (p->row < p->r.h && width > 4) {
+	int width = (p->r.w - LABEL) / 2;
+	if (seen(p) && width > 4) {
 		panel_line(p->g, p->r, p->row, ST_TITLE, label);
-		meters_bar(p->g, p->r.x + 12, p->r.y + p->row, width, st, fraction);
-		grid_puts(p->g, p->r.x + 13 + width, p->r.y + p->row, p->r.w - 13 - width, ST_TEXT, text);
+		meters_bar(p->g, p->r.x + LABEL, p->r.y + p->row, width, st, fraction);
+		grid_puts(p->g, p->r.x + LABEL + 1 + width, p->r.y + p->row, p->r.w - LABEL - 1 - width, ST_TEXT, text);
 	}
 	p->row++;
 }
@@ -65,25 +82,25 @@ static void channels(struct page *p, const struct session_view *v)
 	const struct why_view *w = &v->why;
 	const struct trace_pass *q = meters_pass(v);
 	char s[200];
-	snprintf(s, sizeof(s), "%s of %s GB/s  %s", fmt_rate(FMT, w->disk_now), fmt_rate(FMT, w->disk_limit),
-		v->reader ? v->reader : "");
+	snprintf(s, sizeof(s), "%s of %s GB/s", fmt_rate(FMT, w->disk_now), fmt_rate(FMT, w->disk_limit));
 	gauge(p, "DISK", ST_DISK, over(w->disk_now, w->disk_limit), s);
-	if (p->row < p->r.h && w->n_rates && p->r.w > 12) {
+	if (w->n_rates && p->r.w > LABEL) {
+		int width = p->r.w - LABEL < WHY_RATES ? p->r.w - LABEL : WHY_RATES;
 		panel_line(p->g, p->r, p->row, ST_DIM, "  last 16 s");
-		meters_spark(p->g, p->r.x + 12, p->r.y + p->row, p->r.w - 12 < WHY_RATES ? p->r.w - 12 : WHY_RATES,
-			ST_DISK, w->rates, w->n_rates);
+		if (seen(p))
+			meters_spark(p->g, p->r.x + LABEL, p->r.y + p->row, width, ST_DISK, w->rates, w->n_rates);
 		p->row++;
 	}
 	double wall = q ? (double)q->wall : -1;
 	gauge(p, "disk busy", ST_DISK, q ? over((double)q->read_busy, wall) : 0,
 		q ? fmt_percent(FMT, (double)q->read_busy, wall) : "-");
 	if (v->why.plan && v->why.plan->vram_bytes)
-		gauge(p, "copy busy", ST_COPY, q ? over((double)q->copy_busy, wall) : 0,
-			q ? fmt_percent(FMT, (double)q->copy_busy, wall) : "-");
+		gauge(p, "copies", ST_COPY, q ? over((double)q->copy_busy, wall) : 0, meters_copies(s, sizeof(s), v));
 	gauge(p, "computing", ST_COMPUTE, q ? over((double)q->ns[CAUSE_COMPUTE], wall) : 0,
 		q ? fmt_percent(FMT, (double)q->ns[CAUSE_COMPUTE], wall) : "-");
-	snprintf(s, sizeof(s), "%u in flight, %u chunks ahead, %s of the last pass were late", v->reads_in_flight,
-		v->chunks_ahead, q ? fmt_count(FMT, q->late) : "-");
+	char reads[64];
+	snprintf(s, sizeof(s), "%u in flight, %u chunks ahead, %s of the last pass were late; %s", v->reads_in_flight,
+		v->chunks_ahead, q ? fmt_count(FMT, q->late) : "-", meters_reads(reads, sizeof(reads), v));
 	line(p, "reads", s);
 	if (q && q->experts) {
 		snprintf(s, sizeof(s), "%s hits, %s misses, %s wrong guesses", fmt_count(FMT, q->expert_hits),
@@ -107,13 +124,21 @@ static void model_says(struct page *p, const struct session_view *v)
 		snprintf(s, sizeof(s), "%s: %s a token", w->help[i].change, fmt_seconds(FMT, w->help[i].token_s));
 		line(p, i ? "" : "would help", s);
 	}
-	line(p, "device", v->device ? v->device : "-");
+	snprintf(s, sizeof(s), "%s; reads by %s", v->device ? v->device : "-", v->reader ? v->reader : "-");
+	line(p, "device", s);
 }
 
 void panel_gauges_draw(struct panel *p, struct grid *g, struct rect r, const struct session_view *v)
 {
 	struct page page = {g, r, 0};
-	(void)p;
+	page.row = r.h; /* nothing is seen: how many rows there are */
+	memory(&page, v);
+	channels(&page, v);
+	model_says(&page, v);
+	int last = page.row - 2 * r.h > 0 ? page.row - 2 * r.h : 0;
+	p->rows = r.h;
+	p->top = p->top > last ? last : p->top < 0 ? 0 : p->top;
+	page.row = -p->top;
 	memory(&page, v);
 	channels(&page, v);
 	model_says(&page, v);

@@ -14,8 +14,8 @@ enum column { COL_LAYER, COL_KEPT, COL_DISK, COL_RAM, COL_WAIT, COL_COPY, COL_CO
 static const struct {
 	const char *name;
 	int width, rank; /* the highest ranks go first when it gets narrow */
-} columns[COLUMNS] = {{"layer", 6, 0}, {"kept", 6, 1}, {"read", 7, 4}, {"ram", 7, 8}, {"disk wait", 10, 2},
-	{"copy wait", 10, 9}, {"compute", 9, 3}, {"other", 8, 7}, {"last", 8, 5}, {"mean", 8, 6}, {"p95", 8, 5}};
+} columns[COLUMNS] = {{"layer", 6, 0}, {"kept", 6, 1}, {"read", 7, 4}, {"ram", 7, 8}, {"disk wait", 11, 2},
+	{"copy wait", 11, 9}, {"compute", 9, 3}, {"other", 8, 7}, {"last", 8, 5}, {"mean", 8, 6}, {"p95", 8, 5}};
 
 struct table {
 	const struct session_view *v;
@@ -83,12 +83,12 @@ static const char *cell(struct fmt *f, const struct table *t, uint32_t layer, in
 }
 
 /* Which columns fit; returns the width that they take. */
-static int choose(bool show[COLUMNS], int width)
+static int choose(bool show[COLUMNS], int width, bool copies)
 {
 	int used = 0;
 	for (int rank = 0; rank < COLUMNS; rank++)
 		for (int c = 0; c < COLUMNS; c++)
-			if (columns[c].rank == rank) {
+			if (columns[c].rank == rank && (c != COL_COPY || copies)) {
 				show[c] = used + columns[c].width <= width;
 				used += show[c] ? columns[c].width : 0;
 			}
@@ -129,7 +129,8 @@ void panel_layers_draw(struct panel *p, struct grid *g, struct rect r, struct tr
 	const struct session_view *v)
 {
 	const size_t n = (size_t)v->n_layers + 1;
-	bool show[COLUMNS];
+	const bool copies = v->why.plan && v->why.plan->vram_bytes;
+	bool show[COLUMNS] = {false};
 	int64_t max = 0;
 	if (!p->stats)
 		p->stats = mem_array(n, sizeof(*p->stats));
@@ -147,7 +148,8 @@ void panel_layers_draw(struct panel *p, struct grid *g, struct rect r, struct tr
 		max = wall > max ? wall : max;
 	}
 	qsort_r(p->order, n, sizeof(*p->order), compare, &table);
-	int used = choose(show, r.w);
+	p->copies = copies;
+	int used = choose(show, r.w, copies);
 	p->rows = r.h - 1;
 	int last = (int)n - p->rows > 0 ? (int)n - p->rows : 0;
 	p->top = p->top > last ? last : p->top < 0 ? 0 : p->top;
@@ -171,32 +173,15 @@ void panel_layers_draw(struct panel *p, struct grid *g, struct rect r, struct tr
 
 bool panel_layers_key(struct panel *p, int key)
 {
-	int page = p->rows > 1 ? p->rows - 1 : 1;
 	switch (key) {
 	case PANEL_LEFT:
 	case PANEL_RIGHT:
-		p->sort = (p->sort + (key == PANEL_LEFT ? COLUMNS - 1 : 1)) % COLUMNS;
+		do {
+			p->sort = (p->sort + (key == PANEL_LEFT ? COLUMNS - 1 : 1)) % COLUMNS;
+		} while (p->sort == COL_COPY && !p->copies);
 		break;
 	case 'r':
 		p->reverse = !p->reverse;
-		break;
-	case PANEL_UP:
-		p->top--;
-		break;
-	case PANEL_DOWN:
-		p->top++;
-		break;
-	case PANEL_PAGE_UP:
-		p->top -= page;
-		break;
-	case PANEL_PAGE_DOWN:
-		p->top += page;
-		break;
-	case PANEL_HOME:
-		p->top = 0;
-		break;
-	case PANEL_END:
-		p->top = 1 << 20;
 		break;
 	default:
 		return false;

@@ -29,11 +29,16 @@ static bool fetch(struct panel *p, struct trace *t, const struct session_view *v
 static void title(const struct panel *p, struct grid *g, struct rect r)
 {
 	const struct trace_pass *q = &p->log.pass;
-	char s[200];
-	snprintf(s, sizeof(s), "pass %llu %s%s  %s  disk busy %s  computing %s  zoom %.0fx",
-		(unsigned long long)p->log.number + 1, q->prefill ? "prompt" : "token", p->frozen ? " (held)" : "",
-		fmt_seconds(FMT, (double)q->wall / 1e9), fmt_percent(FMT, (double)q->read_busy, (double)q->wall),
-		fmt_percent(FMT, (double)q->ns[CAUSE_COMPUTE], (double)q->wall), p->zoom < 1 ? 1 : p->zoom);
+	char s[200], parts[3][48];
+	int n = snprintf(s, sizeof(s), "pass %llu %s%s  %s", (unsigned long long)p->log.number + 1,
+		q->prefill ? "prompt" : "token", p->frozen ? " (held)" : "", fmt_seconds(FMT, (double)q->wall / 1e9));
+	snprintf(parts[0], sizeof(parts[0]), "disk busy %s", fmt_percent(FMT, (double)q->read_busy, (double)q->wall));
+	snprintf(parts[1], sizeof(parts[1]), "computing %s",
+		fmt_percent(FMT, (double)q->ns[CAUSE_COMPUTE], (double)q->wall));
+	snprintf(parts[2], sizeof(parts[2]), "zoom %.0fx", p->zoom < 1 ? 1 : p->zoom);
+	for (int i = 0; i < 3; i++)
+		if (n + 2 + (int)strlen(parts[i]) <= r.w)
+			n += snprintf(s + n, sizeof(s) - (size_t)n, "  %s", parts[i]);
 	panel_line(g, r, 0, ST_TITLE, s);
 }
 

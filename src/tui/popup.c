@@ -120,6 +120,17 @@ bool popup_key(struct popup *p, enum key k)
 	}
 }
 
+/* Text that does not fit ends with an ellipsis. */
+static void put_cut(struct grid *g, int x, int y, int width, enum style st, const char *s)
+{
+	if (grid_width(s, strlen(s)) <= width) {
+		grid_puts(g, x, y, width, st, s);
+	} else if (width > 1) {
+		int n = grid_puts(g, x, y, width - 1, st, s);
+		grid_puts(g, x + n, y, 1, st, g->glyphs->ellipsis);
+	}
+}
+
 void popup_draw(struct popup *p, struct grid *g, int top, int bottom)
 {
 	int room = bottom - top + 1, framed = room >= 4 && g->w >= 16 ? 2 : 0;
@@ -152,8 +163,8 @@ void popup_draw(struct popup *p, struct grid *g, int top, int bottom)
 		bool here = p->top + (size_t)i == p->at;
 		int x = r.x + framed / 2, y = r.y + framed / 2 + i, inner = w - framed;
 		grid_fill(g, (struct rect){x, y, inner, 1}, here ? ST_SELECTED : ST_TEXT, " ");
-		grid_puts(g, x + 1, y, inner - 1, here ? ST_SELECTED : ST_TEXT, it->text);
+		put_cut(g, x + 1, y, inner - 1, here ? ST_SELECTED : ST_TEXT, it->text);
 		if (it->hint && inner > text + 4)
-			grid_puts(g, x + text + 3, y, inner - text - 4, here ? ST_SELECTED : ST_DIM, it->hint);
+			put_cut(g, x + text + 3, y, inner - text - 4, here ? ST_SELECTED : ST_DIM, it->hint);
 	}
 }

@@ -46,14 +46,24 @@ static int play(struct replay *r, const char *line, int64_t base, int64_t until)
 	if (sscanf(line, "layer %lld", &a) == 1) {
 		trace_layer(r->trace, (uint32_t)a);
 	} else if (sscanf(line, "span %lld %lld %lld", &a, &b, &c) == 3) {
-		trace_span(r->trace, (enum cause)a, NULL, base + b * 1000, base + c * 1000);
+		int64_t t0 = base + b * 1000, t1 = base + c * 1000, half = r->copies && a == CAUSE_DISK ? (t0 + t1) / 2 : t1;
+		trace_span(r->trace, (enum cause)a, NULL, t0, half);
+		if (half < t1)
+			trace_span(r->trace, CAUSE_COPY, NULL, half, t1);
 		end = c;
 	} else if (sscanf(line, "use %lld %lld %lld %lld %lld %lld", &a, &b, &c, &d, &e, &f) == 6) {
 		struct trace_view v = {0};
 		trace_view(r->trace, &v);
-		const struct trace_chunk chunk = {.layer = v.layer, .tier = (uint8_t)a, .bytes = (uint64_t)b,
+		struct trace_chunk chunk = {.layer = v.layer, .tier = (uint8_t)a, .bytes = (uint64_t)b,
 			.issued = d ? base + c * 1000 : 0, .in_ram = d ? base + d * 1000 : 0,
 			.from = base + e * 1000, .start = base + f * 1000};
+		if (r->copies && r->uses++ % 3 == 0) {
+			chunk.tier = 2;
+			chunk.issued = chunk.in_ram = 0;
+		} else if (r->copies) {
+			chunk.in_ram = chunk.in_ram ? chunk.in_ram : chunk.from - 100000;
+			chunk.in_vram = chunk.in_ram + (int64_t)chunk.bytes / 4; /* 4 GB/s */
+		}
 		trace_use(r->trace, &chunk);
 		trace_view_clear(&v);
 	}

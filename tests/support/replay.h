@@ -16,6 +16,8 @@ struct replay {
 	struct trace *trace;
 	int64_t now; /* the virtual clock */
 	char *text, *at;
+	bool copies; /* make copies to a device up: a third of the chunks lies there, half of a wait is for copies */
+	unsigned uses;
 };
 
 int replay_open(struct replay *r, const char *path); /* -1 when it can't be read */

@@ -146,6 +146,9 @@ static void busy_across_passes(void **state)
 	trace_view(t, &v);
 	assert_int_equal(v.last.read_busy, 150);
 	assert_int_equal(v.last.late, 1);
+	assert_int_equal(v.last.reads, 2);
+	assert_int_equal(v.last.read_sum, 400);
+	assert_int_equal(v.last.bytes_copy, 0);
 	trace_pass_begin(t, false, 1);
 	trace_use(t, &(struct trace_chunk){.bytes = 5, .issued = 1900, .in_ram = 2500, .from = 2000, .start = 2500});
 	trace_view(t, &v);

@@ -146,7 +146,7 @@ def lists():
     typed(f"/read {DIR}/f/no"), keys("Tab")
     check("file names", shows("notes-unique.txt"))
     keys("Enter")
-    check("/read", shows(r"\[\+\d+ bytes of files\]"))
+    check("/read", shows(r"\[files: \d+B\]"))
     keys("F1")
     check("F1 is help", shows("^ Keys"))
     keys("q")
