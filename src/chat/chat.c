@@ -11,6 +11,7 @@
 #include "chat/chat_private.h"
 #include "store/gguf.h"
 
+#define PROBE_S 0.4
 
 void chat_result_clear(struct chat_result *r)
 {
@@ -115,6 +116,16 @@ void chat_close(struct chat *c)
 	free(c);
 }
 
+/* Once for each drive, where there is something to stream, and in the memory that will be the ring's. */
+static void look_at_drive(struct chat *c)
+{
+	struct err ignored = ERR_INIT;
+	if (probe_disk_cached(&c->drive, c->checkpoint) || !plan_streams(&c->plan))
+		return;
+	if (probe_disk(&c->drive, c->checkpoint, c->cfg.reader, PROBE_S, (size_t)c->plan.ring_bytes, &ignored) == 0)
+		probe_disk_keep(&c->drive, c->checkpoint);
+}
+
 int chat_start(struct chat *c, uint32_t ctx, struct err *e)
 {
 	if (c->engine)
@@ -127,9 +138,11 @@ int chat_start(struct chat *c, uint32_t ctx, struct err *e)
 	plan_clear(&c->plan);
 	if (plan_make(&c->plan, c->model, &r, e) < 0)
 		return -1;
-	if (!c->reader &&
-		reader_open(&c->reader, c->cfg.reader, c->checkpoint, NULL, READER_DEPTH, e) < 0)
-		return -1;
+	if (!c->reader) {
+		look_at_drive(c);
+		if (probe_reader_open(&c->reader, c->cfg.reader, c->checkpoint, &c->drive, e) < 0)
+			return -1;
+	}
 	const struct engine_config ec = {.checkpoint = c->checkpoint, .model = c->model,
 		.plan = &c->plan, .backend = b, .reader = c->reader};
 	struct engine *en;
@@ -226,6 +239,16 @@ const char *chat_reader_name(const struct chat *c)
 struct backend *chat_backend(const struct chat *c)
 {
 	return c->cfg.backend;
+}
+
+const char *chat_reader_note(const struct chat *c)
+{
+	return c->reader && c->reader->note[0] ? c->reader->note : NULL;
+}
+
+const struct probe_disk *chat_drive(const struct chat *c)
+{
+	return &c->drive;
 }
 
 const struct checkpoint *chat_checkpoint(const struct chat *c)

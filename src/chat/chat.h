@@ -14,6 +14,7 @@
 #include "chat/conversation.h"
 #include "chat/settings.h"
 #include "engine/engine.h"
+#include "engine/probe.h"
 
 struct chat_config { /* strings and backend are borrowed and must outlive the chat */
 	const char *model;
@@ -91,6 +92,8 @@ const struct model *chat_model(const struct chat *c);
 const struct plan *chat_plan(const struct chat *c);	/* NULL before the start */
 struct engine *chat_engine(struct chat *c);		/* NULL before the start */
 const char *chat_reader_name(const struct chat *c);	/* NULL before the start */
+const char *chat_reader_note(const struct chat *c);	/* why it is not the fastest kind, or NULL */
+const struct probe_disk *chat_drive(const struct chat *c); /* its engine must have started */
 struct backend *chat_backend(const struct chat *c);
 const struct checkpoint *chat_checkpoint(const struct chat *c);
 const char *chat_reader_kind(const struct chat *c); /* as the configuration asks for it */

@@ -22,6 +22,7 @@ struct chat {
 	uint32_t attempt;
 	struct plan plan;
 	struct reader *reader;
+	struct probe_disk drive; /* what is known of it; set before the engine */
 	_Atomic(struct engine *) engine; /* set once by chat_start */
 	atomic_bool cancelled;
 };

@@ -33,10 +33,23 @@ void session_emit_text(struct session *s, enum session_event_kind kind, const ch
 	session_emit(s, kind, 0, 0, text, strlen(text));
 }
 
+/* Reads begin while the user types. An answer starts what failed here again, and tells what is wrong. */
+static void start_early(struct session *s)
+{
+	struct err ignored = ERR_INIT;
+	struct buf b = BUF_INIT;
+	if (chat_start(s->chat, 0, &ignored) < 0 || !chat_reader_note(s->chat))
+		return;
+	buf_printf(&b, "reads by %s: %s", chat_reader_name(s->chat), chat_reader_note(s->chat));
+	session_emit_text(s, SESSION_NOTE, buf_str(&b));
+	buf_clear(&b);
+}
+
 static void *engine_thread(void *arg)
 {
 	struct session *s = arg;
 	why_probe(s->why, s->chat);
+	start_early(s);
 	for (struct command *c; (c = (struct command *)queue_wait(&s->commands));) {
 		session_do(s, c);
 		free(c);

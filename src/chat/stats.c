@@ -1,5 +1,6 @@
 /* The numbers of an answer as one JSON object. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "chat/chat_private.h"
@@ -15,6 +16,12 @@ static void put_num(struct buf *out, const char *name, double v, bool last)
 void chat_stats_json(const struct chat *c, const struct chat_stats *s, struct buf *out)
 {
 	const struct backend *b = c->cfg.backend;
+	const char *why = chat_reader_note(c);
+	struct buf note = BUF_INIT;
+	if (why)
+		json_write_str(&note, why, strlen(why));
+	else
+		buf_puts(&note, "null");
 	buf_puts(out, "{");
 	put_num(out, "prompt_tokens", (double)s->prompt_tokens, false);
 	put_num(out, "cached_tokens", (double)s->cached_tokens, false);
@@ -33,9 +40,10 @@ void chat_stats_json(const struct chat *c, const struct chat_stats *s, struct bu
 	put_num(out, "read_busy_s", s->read_busy_s, false);
 	put_num(out, "disk_gb_per_s",
 		s->read_busy_s > 0 ? (double)s->bytes_from_disk / s->read_busy_s / 1e9 : -1, false);
-	buf_printf(out, "\"peak_ram_bytes\": %llu, \"peak_vram_bytes\": null, \"reader\": \"%s\", \"device\": \"%s\", \"ops\": \"%s\", \"threads\": %d, \"ctx\": %u, \"kv_type\": \"%s\", \"drafted\": null, \"accepted\": null, ",
-		(unsigned long long)s->peak_ram_bytes, c->reader ? c->reader->name : "", b->name, b->variant,
+	buf_printf(out, "\"peak_ram_bytes\": %llu, \"peak_vram_bytes\": null, \"reader\": \"%s\", \"reader_note\": %s, \"device\": \"%s\", \"ops\": \"%s\", \"threads\": %d, \"ctx\": %u, \"kv_type\": \"%s\", \"drafted\": null, \"accepted\": null, ",
+		(unsigned long long)s->peak_ram_bytes, c->reader ? c->reader->name : "", buf_str(&note), b->name, b->variant,
 		b->threads, c->plan.ctx, dtype_info(c->cfg.kv_type)->name);
+	buf_clear(&note);
 	put_num(out, "expert_hits", s->experts ? (double)s->expert_hits : -1, false);
 	put_num(out, "expert_misses", s->experts ? (double)s->expert_misses : -1, true);
 	buf_puts(out, "}");

@@ -12,10 +12,8 @@
 #define LEAST_BUSY_NS 20000000	  /* less reading than this in a half second tells nothing */
 #define PREDICT_NS 2000000000
 #define LATEST 16		  /* decode passes that make the present pace */
-#define PROBE_S 0.25
 #define PROBE_CHUNK ((uint64_t)1 << 20)
 #define PROBE_SCRATCH ((size_t)8 << 20)
-#define PROBE_AGE_S (7 * 24 * 3600)
 #define WORTH 0.95		  /* an option must save this much to be told */
 
 struct why {
@@ -69,14 +67,7 @@ static void probe_prepared(struct why *w, const struct chat *c)
 void why_probe(struct why *w, const struct chat *c)
 {
 	struct probe_disk d;
-	struct err ignored = ERR_INIT;
-	if (!probe_disk_cached(&d, chat_checkpoint(c)) || d.age_s > PROBE_AGE_S) {
-		struct probe_disk fresh;
-		if (probe_disk(&fresh, chat_checkpoint(c), chat_reader_kind(c), PROBE_S, &ignored) == 0) {
-			probe_disk_keep(&fresh, chat_checkpoint(c));
-			d = fresh;
-		}
-	}
+	probe_disk_cached(&d, chat_checkpoint(c));
 	atomic_store(&w->probed, d.bytes_per_s > 0 ? d.bytes_per_s : 0);
 	atomic_store(&w->latency, d.latency_s > 0 ? d.latency_s : 0);
 	probe_prepared(w, c);
@@ -150,6 +141,13 @@ void why_fill(struct why *w, struct chat *c, const struct trace_view *t, struct 
 	if (!en || !chat_plan(c))
 		return;
 	out->plan = chat_plan(c);
+	const struct probe_disk *d = chat_drive(c); /* measured when the engine started, if it was not known */
+	if (d->bytes_per_s > 0 && probed <= 0) {
+		atomic_store(&w->probed, d->bytes_per_s);
+		atomic_store(&w->latency, d->latency_s);
+		probed = d->bytes_per_s;
+		out->disk_limit = w->best > probed ? w->best : probed;
+	}
 	engine_stream_view(en, &out->stream);
 	take_rate(w, &out->stream);
 	out->disk_limit = w->best > out->disk_limit ? w->best : out->disk_limit;

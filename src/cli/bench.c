@@ -13,7 +13,6 @@
 #include "engine/probe.h"
 #include "trace/plot.h"
 
-#define READER_DEPTH 32
 #define PROBE_S 1.0
 #define PROMPT 128
 #define TOKENS 16
@@ -59,10 +58,10 @@ static int open_bench(struct bench *t, struct err *e)
 		return err_set(e, ERR_USAGE, "--ctx %u has no room for %u tokens (--prompt-tokens, --tokens)", o->ctx, ctx);
 	if (checkpoint_open(&t->ck, o->model, 0, e) < 0 || model_open(&t->model, t->ck, e) < 0)
 		return -1;
-	if (probe_disk(&t->before, t->ck, o->reader, PROBE_S, &ignored) == 0)
+	if (probe_disk(&t->before, t->ck, o->reader, PROBE_S, (size_t)o->ram / 4, &ignored) == 0)
 		probe_disk_keep(&t->before, t->ck);
 	if (plan_make(&t->plan, t->model, &r, e) < 0 ||
-		reader_open(&t->reader, o->reader, t->ck, NULL, READER_DEPTH, e) < 0)
+		probe_reader_open(&t->reader, o->reader, t->ck, &t->before, e) < 0)
 		return -1;
 	const struct engine_config ec = {t->ck, t->model, &t->plan, t->backend, t->reader};
 	if (engine_open(&t->engine, &ec, e) < 0 ||
@@ -283,7 +282,7 @@ int cmd_bench(const struct options *o, struct backend *b)
 	} else {
 		engine_close(t.engine); /* its memory and its reads would disturb what is measured now */
 		t.engine = NULL;
-		probe_disk(&t.after, t.ck, o->reader, PROBE_S, &ignored);
+		probe_disk(&t.after, t.ck, o->reader, PROBE_S, (size_t)o->ram / 4, &ignored);
 		struct result r = sum_up(&t);
 		predict(&t, r.disk);
 		if (o->json)

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "cli/commands.h"
 #include "engine/engine.h"
+#include "engine/probe.h"
 
 #define ROWS 8 /* logits of so many rows are kept at once; exact kernels give the same bits as 512 */
 
@@ -86,15 +87,17 @@ int cmd_logits(const struct options *o, struct backend *b)
 	struct checkpoint *ck = NULL;
 	struct reader *reader = NULL;
 	struct plan plan = {0};
+	struct probe_disk drive = {0};
 	struct logits l = {.last = o->last};
 	const struct plan_request r = {.ram = o->ram, .backend = b->overhead, .host_memory = b->host_memory,
 		.ctx = o->ctx, .prefill_rows = o->prefill_rows ? o->prefill_rows : ROWS,
 		.logits_rows = o->last ? 1 : o->prefill_rows ? o->prefill_rows : ROWS,
 		.kv_type = o->kv_type, .chunk_bytes = o->chunk_size};
 	int status = 0;
-	if (checkpoint_open(&ck, o->model, 0, &e) < 0 || model_open(&l.model, ck, &e) < 0 ||
-		plan_make(&plan, l.model, &r, &e) < 0 ||
-		reader_open(&reader, o->reader, ck, NULL, READER_DEPTH, &e) < 0) {
+	if (checkpoint_open(&ck, o->model, 0, &e) == 0)
+		probe_disk_cached(&drive, ck);
+	if (!ck || model_open(&l.model, ck, &e) < 0 || plan_make(&plan, l.model, &r, &e) < 0 ||
+		probe_reader_open(&reader, o->reader, ck, &drive, &e) < 0) {
 		status = report(&e);
 	} else {
 		const struct engine_config ec = {ck, l.model, &plan, b, reader};

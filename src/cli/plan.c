@@ -2,6 +2,7 @@
  * machine. Reads headers, and weights only to time the disk. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "cli/commands.h"
@@ -12,7 +13,7 @@
 static const double mib = 1048576.0;
 
 #define OPTIONS 4
-#define PROBE_S 0.3 /* for the disk */
+#define PROBE_S 0.5 /* for the disk */
 
 struct speed { /* this machine, measured */
 	struct probe_disk disk;
@@ -23,11 +24,24 @@ struct speed { /* this machine, measured */
 	size_t n_options;
 };
 
+/* What the reader has to say, where the disk was not measured. */
+static void reader_note(struct speed *v, const struct options *o, const struct checkpoint *ck)
+{
+	struct err ignored = ERR_INIT;
+	struct reader *r;
+	if (reader_open(&r, o->reader, ck, NULL, 1, &ignored) < 0)
+		return;
+	snprintf(v->disk.note, sizeof(v->disk.note), "%s", r->note);
+	snprintf(v->disk.reader, sizeof(v->disk.reader), "%s", r->name);
+	r->ops->close(r);
+}
+
 static void measure(struct speed *v, const struct options *o, struct backend *b, const struct checkpoint *ck,
 	const struct model *m, const struct plan *p)
 {
 	struct err ignored = ERR_INIT;
-	const bool whole = probe_disk(&v->disk, ck, o->reader, PROBE_S, &ignored) == 0;
+	/* Nothing is read to measure the disk where nothing streams. */
+	const bool whole = plan_streams(p) && probe_disk(&v->disk, ck, o->reader, PROBE_S, 0, &ignored) == 0;
 	if (whole)
 		probe_disk_keep(&v->disk, ck);
 	else
@@ -38,6 +52,8 @@ static void measure(struct speed *v, const struct options *o, struct backend *b,
 				   : -1;
 	const struct predict_rates r = {.disk_bytes_per_s = v->disk.bytes_per_s, .latency_s = v->disk.latency_s,
 		.weight_s = v->compute_s < 0 ? NULL : v->weight_s, .compute_s = -1};
+	if (!v->disk.note[0])
+		reader_note(v, o, ck);
 	predict_token(&v->now, p, m, &r);
 	uint64_t most = plan_free_ram() + plan_process_ram();
 	v->n_options = predict_budgets(v->options, OPTIONS - 1, p, m, &r, most - most / 10);
@@ -57,6 +73,14 @@ static void put_number(const char *name, double v)
 		printf(", \"%s\": null", name);
 }
 
+static void print_json_string(const char *s)
+{
+	struct buf b = BUF_INIT;
+	json_write_str(&b, s, strlen(s));
+	fputs(buf_str(&b), stdout);
+	buf_clear(&b);
+}
+
 static void print_speed_json(const struct speed *v)
 {
 	put_number("disk_gb_per_s", v->disk.bytes_per_s / 1e9);
@@ -64,6 +88,15 @@ static void print_speed_json(const struct speed *v)
 		printf(", \"disk_measured_s_ago\": %lld", (long long)v->disk.age_s);
 	else
 		printf(", \"disk_measured_s_ago\": null");
+	if (v->disk.depth)
+		printf(", \"disk_request_bytes\": %zu, \"disk_depth\": %u", v->disk.request, v->disk.depth);
+	else
+		printf(", \"disk_request_bytes\": null, \"disk_depth\": null");
+	printf(", \"reader\": \"%s\", \"reader_note\": ", v->disk.reader);
+	if (v->disk.note[0])
+		print_json_string(v->disk.note);
+	else
+		printf("null");
 	put_number("disk_s_per_token", v->now.disk_s);
 	put_number("compute_s_per_token", v->now.compute_s);
 	put_number("floor_s_per_token", v->now.floor_s);
@@ -94,6 +127,11 @@ static void print_speed(const struct speed *v)
 	else
 		printf("  disk                %10.2f GB/s  measured %.1f h ago\n", v->disk.bytes_per_s / 1e9,
 			(double)v->disk.age_s / 3600);
+	if (v->disk.depth)
+		printf("  reads               %10.2f MiB   each, %u in flight as far as the ring has room\n",
+			(double)v->disk.request / mib, v->disk.depth);
+	if (v->disk.note[0])
+		printf("  reader                         %s: %s\n", v->disk.reader, v->disk.note);
 	printf("  floor               %10s s/token  the longer of disk %s and compute %s\n",
 		seconds((char[16]){0}, v->now.floor_s), seconds(a, v->now.disk_s), seconds(b, v->now.compute_s));
 	printf("  predicted           %10s s/token\n", seconds(a, v->now.token_s));

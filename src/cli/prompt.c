@@ -106,6 +106,8 @@ static int answer(struct chat *c, const struct options *o, struct err *e)
 		printer_end(&out);
 	}
 	fflush(stdout);
+	if (rc == 0 && chat_reader_note(c))
+		fprintf(stderr, "airlchat: reads by %s: %s\n", chat_reader_name(c), chat_reader_note(c));
 	if (rc == 0 && o->stats) {
 		chat_stats_json(c, &r.stats, &line);
 		print_line(&line, stderr);

@@ -56,6 +56,12 @@ struct plan {
 int plan_make(struct plan *p, const struct model *m, const struct plan_request *r, struct err *e);
 void plan_clear(struct plan *p);
 
+/* Is anything read from disk again and again? */
+static inline bool plan_streams(const struct plan *p)
+{
+	return p->streamed_bytes > 0 || p->schedule.expert_bytes > p->expert_bytes;
+}
+
 uint64_t plan_free_ram(void); /* min(MemAvailable, cgroup room) now, in bytes */
 uint64_t plan_process_ram(void); /* resident set of this process, in bytes */
 uint64_t plan_peak_ram(void);	 /* its high-water mark */

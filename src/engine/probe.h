@@ -11,21 +11,30 @@
 #include "base/err.h"
 #include "model/model.h"
 #include "store/checkpoint.h"
+#include "stream/reader.h"
 
 struct probe_disk {
 	double bytes_per_s; /* many reads in flight; negative: not known */
 	double latency_s;   /* of one small read alone; negative: not known */
+	size_t request;	    /* with requests of this size, */
+	unsigned depth;	    /* so many in flight, as far as the ring has room; 0: not known */
 	int64_t age_s;	    /* 0: measured now; else the age of what the cache had */
 	char reader[32];    /* "uring+direct" */
+	char note[160];	    /* reader.note; empty from the cache */
 };
 
-/* Read the file that holds most of the model's bytes, directly, for about `seconds`. -1 with a sentence when its
- * data are not there (sparse), too small to tell, or not readable; *out is then "not known". */
+/* Read the file that holds most of the model's bytes, directly, for about `seconds`, into at most `memory` bytes
+ * (0: as many as it takes). -1 with a sentence when its data are not there (sparse), too small to tell, or not
+ * readable; *out is then "not known". */
 int probe_disk(struct probe_disk *out, const struct checkpoint *c, const char *reader, double seconds,
-	struct err *e);
-/* The last result for the device that holds the model, if one was kept; false if not. */
+	size_t memory, struct err *e);
+/* The last result for the device and file system that hold the model, if one was kept within a week; else
+ * false, and "not known". */
 bool probe_disk_cached(struct probe_disk *out, const struct checkpoint *c);
 void probe_disk_keep(const struct probe_disk *d, const struct checkpoint *c); /* failure is no harm */
+/* A reader of all files that asks as the drive likes it best; as is usual where that isn't known. */
+int probe_reader_open(struct reader **out, const char *kind, const struct checkpoint *c,
+	const struct probe_disk *d, struct err *e);
 
 /* Seconds that computing one pass of one row takes with ctx cells in use, and weight_s: [m.n_weights]
  * of each weight's part, or NULL. One layer and the head are timed, on `scratch` bytes of memory without a

@@ -123,7 +123,7 @@ static int open_kind(struct reader **out, const char *kind, const struct read_fi
 		return err_set(e, why.code, "%s: --reader pread works", why.msg);
 	if (pread_reader_open(out, f, depth, e) < 0)
 		return -1;
-	snprintf((*out)->note, sizeof((*out)->note), "%.150s", why.msg);
+	snprintf((*out)->note, sizeof((*out)->note), "%.110s", why.msg);
 	return 0;
 }
 
@@ -136,9 +136,15 @@ int reader_open(struct reader **out, const char *kind, const struct checkpoint *
 		return err_set(e, ERR_USAGE, "there is no reader \"%s\": auto, uring or pread", kind);
 	if (read_files_open(&f, c, files, e) < 0)
 		return -1;
+	const bool direct = f.direct;
 	if (open_kind(out, kind, &f, depth, e) < 0) {
 		read_files_close(&f);
 		return -1;
 	}
+	struct reader *r = *out;
+	size_t len = strlen(r->note);
+	r->request = READER_REQUEST;
+	if (!direct)
+		snprintf(r->note + len, sizeof(r->note) - len, "%sthe file system refuses direct reads", len ? "; " : "");
 	return 0;
 }

@@ -38,10 +38,12 @@ struct reader {
 	const struct reader_ops *ops;
 	_Atomic(const char *) name; /* "uring+direct", "pread+buffered": shown to the user */
 	unsigned depth;		    /* reads that may be in flight */
+	size_t request;		    /* what one read best asks for; the opener may change it */
 	char note[160];		    /* why this kind and not a faster one; empty: nothing to tell */
 };
 
 #define READER_DEPTH 32 /* reads in flight that keep a fast drive busy */
+#define READER_REQUEST ((size_t)1 << 20)
 
 /* kind: "auto", "uring" or "pread". Opens every file of the checkpoint that `files` marks (NULL: all)
  * and checks that its size is still the one the checkpoint saw. */

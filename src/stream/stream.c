@@ -110,6 +110,7 @@ static int init(struct stream *s, struct err *e)
 	const struct schedule *sc = s->c.schedule;
 	s->end = sc->n;
 	s->partial = s->partial_wanted = NO_LOAD;
+	s->request = s->c.reader->request ? s->c.reader->request : READER_REQUEST;
 	s->ahead_max = sc->n_expert_chunks ? AHEAD_BESIDE_EXPERTS : SIZE_MAX;
 	if (s->c.ring_bytes < stream_ring_min(sc))
 		return err_set(e, ERR_BUDGET, "a ring of %zu bytes is too small for chunks of up to %zu bytes",

@@ -11,7 +11,6 @@
 #include "stream/ring.h"
 #include "stream/stream.h"
 
-#define PIECE ((size_t)1 << 20) /* one request reads at most this */
 #define LOADS (RING_BLOCKS + 64) /* loads at once; a block of the ring needs one each */
 #define URGENTS 256 /* urgent reads at once */
 #define BOUNCE ((size_t)1 << 20)
@@ -81,6 +80,7 @@ struct stream {
 	uint32_t free_load;
 	/* The loads whose requests are not all made yet, or NO_LOAD: of a wanted expert; of anything else. */
 	uint32_t partial_wanted, partial;
+	size_t request;	  /* what one read asks for, about */
 	size_t ahead_max; /* requests in flight up to which chunks are asked for that nobody waits for */
 
 	/* The order of a pass is 0..end-1, then 0 again. The reader is at `walk`, the engine at

@@ -97,6 +97,15 @@ bool load_start(struct stream *s, struct entry *en, const struct chunk *c, uint3
 	return true;
 }
 
+/* How an extent is cut into requests: nearly equal ones, so that none is a page or two. */
+static size_t piece(const struct stream *s, size_t span)
+{
+	size_t n = (span + s->request - 1) / s->request;
+	if (n > 1 && span - (n - 1) * s->request <= s->request / 8)
+		n--;
+	return (size_t)mem_align_up((span + n - 1) / n, MEM_PAGE);
+}
+
 /* Make the requests of the load *partial, as long as fewer than `most` are in flight; false when the
  * reader takes no more. */
 static bool load_ask(struct stream *s, uint32_t *partial, size_t most)
@@ -108,8 +117,9 @@ static bool load_ask(struct stream *s, uint32_t *partial, size_t most)
 		bool scale = l->asked >= data;
 		const struct extent *x = scale ? &c->scale : &c->data;
 		size_t at = scale ? l->asked - data : l->asked, left = (scale ? l->span : data) - l->asked;
+		const size_t one = piece(s, scale ? l->span - data : data);
 		const struct read_req req = {.file = x->file, .offset = span_start(x) + at,
-			.bytes = left < PIECE ? left : PIECE, .dst = l->memory + l->asked,
+			.bytes = left < one ? left : one, .dst = l->memory + l->asked,
 			.tag = *partial | (scale ? TAG_SCALE : 0)};
 		if (s->in_flight >= most || !submit(s, &req))
 			return false;
