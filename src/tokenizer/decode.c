@@ -58,46 +58,33 @@ void tok_stream_clear(struct tok_stream *s)
 	buf_clear(&s->prefix);
 }
 
-/* Is the last token one byte of a character ("<0x0A>")? A decoder that joins such bytes takes back
- * good ones when a bad one follows. */
-static bool ends_in_byte(const struct tok_stream *s)
-{
-	const struct tokenizer *t = s->t;
-	bool joins = false;
-	for (size_t i = 0; i < t->decoder.n; i++)
-		joins |= t->decoder.steps[i].kind == DEC_BYTE_FALLBACK;
-	for (size_t i = s->ids.len; joins && i-- > 0;) {
-		size_t len;
-		const char *p =
-			s->ids.p[i] < t->vocab.n ? vocab_get(&t->vocab, s->ids.p[i], &len) : NULL;
-		if (!p || (s->skip_special && (t->vocab.flags[s->ids.p[i]] & VOCAB_SKIP)))
-			continue;
-		return len == 6 && !memcmp(p, "<0x", 3) && p[5] == '>';
-	}
-	return false;
-}
-
 /* May the end of the text still change? */
-static bool ends_open(const struct tok_stream *s, const struct buf *b)
+static bool ends_open(const struct buf *b)
 {
-	return (b->len >= 3 && !memcmp(b->p + b->len - 3, REPLACEMENT, 3)) || ends_in_byte(s);
+	return b->len >= 3 && !memcmp(b->p + b->len - 3, REPLACEMENT, 3);
 }
 
-static int window_text(const struct tok_stream *s, struct buf *out, struct err *e)
+static int window_text(const struct tok_stream *s, size_t from, struct buf *out, struct err *e)
 {
 	buf_reset(out);
-	return pipeline_decode(s->t, s->ids.p, s->ids.len, s->skip_special, out, e);
+	return pipeline_decode(s->t, s->ids.p + from, s->ids.len - from, s->skip_special, out, e);
 }
 
-/* What `now` has beyond the prefix; should the two differ, beyond what they share. */
-static void put_news(const struct tok_stream *s, const struct buf *now, struct buf *out)
+/* What the ids say beyond the prefix, or beyond what the two share. Where a bad byte ("<0xFF>") takes
+ * back the good ones before it, whose text is given out: what the new ids say by themselves. */
+static int news(const struct tok_stream *s, struct buf *out, struct err *e)
 {
 	size_t same = 0;
-	while (same < s->prefix.len && same < now->len && now->p[same] == s->prefix.p[same])
+	if (window_text(s, 0, out, e) < 0)
+		return -1;
+	while (same < s->prefix.len && same < out->len && out->p[same] == s->prefix.p[same])
 		same++;
-	while (same && same < now->len && ((uint8_t)now->p[same] & 0xC0) == 0x80)
+	while (same && same < out->len && ((uint8_t)out->p[same] & 0xC0) == 0x80)
 		same--;
-	buf_add(out, buf_str(now) + same, now->len - same);
+	buf_drop(out, same);
+	if (same < s->prefix.len && out->len >= 3 && !memcmp(out->p, REPLACEMENT, 3))
+		return window_text(s, s->known, out, e);
+	return 0;
 }
 
 /* The ids are a window: those whose text was given out last (the context that decoders look at) and
@@ -107,21 +94,21 @@ int tok_stream_push(struct tok_stream *s, uint32_t id, struct buf *out, struct e
 	struct buf now = BUF_INIT;
 	int rc = 0;
 	if (s->prefix.len == 0 && s->ids.len) {
-		rc = window_text(s, &now, e);
-		if (rc == 0 && !ends_open(s, &now)) {
+		rc = window_text(s, 0, &now, e);
+		if (rc == 0 && !ends_open(&now)) {
 			buf_reset(&s->prefix);
 			buf_add(&s->prefix, buf_str(&now), now.len);
 			s->known = s->ids.len;
 		}
 	}
-	if (rc == 0 && ids_add(&s->ids, id, e) == 0 && window_text(s, &now, e) == 0) {
+	if (rc == 0 && ids_add(&s->ids, id, e) == 0 && news(s, &now, e) == 0) {
 		bool full = s->ids.len - s->known >= HELD;
-		if ((now.len > s->prefix.len && !ends_open(s, &now)) || full) {
-			put_news(s, &now, out);
+		if ((now.len && !ends_open(&now)) || full) {
+			buf_add(out, buf_str(&now), now.len);
 			s->ids.len -= s->known;
 			memmove(s->ids.p, s->ids.p + s->known, s->ids.len * sizeof(*s->ids.p));
 			s->known = s->ids.len;
-			rc = window_text(s, &s->prefix, e);
+			rc = window_text(s, 0, &s->prefix, e);
 		}
 	} else {
 		rc = -1;
@@ -133,9 +120,9 @@ int tok_stream_push(struct tok_stream *s, uint32_t id, struct buf *out, struct e
 int tok_stream_flush(struct tok_stream *s, struct buf *out, struct err *e)
 {
 	struct buf now = BUF_INIT;
-	int rc = window_text(s, &now, e);
-	if (rc == 0 && now.len > s->prefix.len)
-		put_news(s, &now, out);
+	int rc = s->ids.len > s->known ? news(s, &now, e) : 0;
+	if (rc == 0)
+		buf_add(out, buf_str(&now), now.len);
 	s->ids.len = 0;
 	s->known = 0;
 	buf_reset(&s->prefix);

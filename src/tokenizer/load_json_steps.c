@@ -267,6 +267,8 @@ bool json_pretokenizer(struct json_loader *l, const cJSON *j, int depth)
 			       flag(j, "use_regex", true), l->e) == 0
 			       ? true
 			       : fail(l);
+	if (is_type(type, "UnicodeScripts"))
+		return pretokenizer_add_scripts(&l->t->pre, l->e) == 0 ? true : fail(l);
 	if (is_type(type, "BertPreTokenizer"))
 		return add_pre(l, j, PRE_WHITESPACE_SPLIT) && add_pre(l, j, PRE_PUNCTUATION);
 	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)

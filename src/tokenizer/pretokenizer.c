@@ -47,6 +47,39 @@ int pretokenizer_add_byte_level(
 	return !use_regex || s->re ? 0 : -1;
 }
 
+/* The scripts of Unicode that are cut by themselves, behind the three that count as one. */
+static const char scripts[] =
+	"Latn Arab Cyrl Grek Hebr Deva Thai Hang Adlm Aghb Ahom Armi Armn Avst Bali Bamu Bass Batk Beng "
+	"Bhks Bopo Brah Brai Bugi Buhd Cakm Cans Cari Cham Cher Chrs Copt Cpmn Cprt Diak Dogr Dsrt Dupl "
+	"Egyp Elba Elym Ethi Geor Glag Gong Gonm Goth Gran Gujr Guru Hano Hatr Hluw Hmng Hmnp Hung Ital "
+	"Java Kali Khar Khmr Khoj Kits Knda Kthi Lana Laoo Lepc Limb Lina Linb Lisu Lyci Lydi Mahj Maka "
+	"Mand Mani Marc Medf Mend Merc Mero Mlym Modi Mong Mroo Mtei Mult Mymr Nand Narb Nbat Newa Nkoo "
+	"Nshu Ogam Olck Orkh Orya Osge Osma Ougr Palm Pauc Perm Phag Phli Phlp Phnx Plrd Prti Rjng Rohg "
+	"Runr Samr Sarb Saur Sgnw Shaw Shrd Sidd Sind Sinh Sogd Sogo Sora Soyo Sund Sylo Syrc Tagb Takr "
+	"Tale Talu Taml Tang Tavt Telu Tfng Tglg Thaa Tibt Tirh Tnsa Toto Ugar Vaii Vith Wara Wcho Xpeo "
+	"Xsux Yezi Yiii Zanb Zinh";
+
+#define EAST "\\p{Hani}\\p{Hira}\\p{Kana}\\x{30FC}"
+#define NO_SCRIPT " \\p{Zzzz}" /* continues whatever is before it */
+
+/* Runs of one script. What has none in front of everything is dropped, as `tokenizers` does. */
+int pretokenizer_add_scripts(struct pretokenizer *t, struct err *e)
+{
+	struct buf pattern = BUF_INIT;
+	buf_puts(&pattern, "[" EAST "][" EAST NO_SCRIPT "]*"
+			   "|[\\p{Zyyy}&&[^ \\x{30FC}]][\\p{Zyyy}\\p{Zzzz}&&[^\\x{30FC}]]*");
+	for (const char *s = scripts; *s; s += 4 + (s[4] == ' '))
+		buf_printf(&pattern, "|\\p{%.4s}[\\p{%.4s}" NO_SCRIPT "]*", s, s);
+	struct pre_step *step = pretokenizer_add(t, PRE_SPLIT, e);
+	if (step) {
+		step->behavior = SPLIT_REMOVED;
+		step->invert = true;
+		step->re = buf_ok(&pattern, e) == 0 ? regex_new(pattern.p, pattern.len, false, e) : NULL;
+	}
+	buf_clear(&pattern);
+	return step && step->re ? 0 : -1;
+}
+
 void pieces_clear(struct pieces *p)
 {
 	free(p->p);
@@ -269,9 +302,13 @@ static void to_bytes(
 {
 	size_t start = out->s.len;
 	(void)s;
-	bytes_to_chars(in->s.p + p->start, p->len, &out->s);
-	if (p->start < in->zero) /* only a piece's first byte is ever asked for */
-		out->zero = start + 1;
+	size_t zero = in->zero > p->start ? in->zero - p->start : 0;
+	if (zero > p->len)
+		zero = p->len;
+	bytes_to_chars(in->s.p + p->start, zero, &out->s);
+	if (zero)
+		out->zero = out->s.len;
+	bytes_to_chars(in->s.p + p->start + zero, p->len - zero, &out->s);
 	*p = (struct piece){start, out->s.len - start};
 }
 

@@ -65,6 +65,8 @@ struct pre_step *pretokenizer_add(struct pretokenizer *t, enum pre_kind kind, st
 int pretokenizer_add_split(struct pretokenizer *t, const char *pattern, struct err *e);
 int pretokenizer_add_byte_level(
 	struct pretokenizer *t, bool prefix_space, bool use_regex, struct err *e);
+/* Append a cut wherever the script changes. */
+int pretokenizer_add_scripts(struct pretokenizer *t, struct err *e);
 
 /* Cut t, which the steps may rewrite (tmp and spare are scratch), into pieces of its text. */
 int pretokenizer_run(const struct pretokenizer *t, struct ntext *text, struct ntext *tmp,

@@ -24,6 +24,7 @@ struct reader {
 	struct {
 		size_t at;   /* where the group begins in out */
 		int pretend; /* groups opened for (?i) inside of it, to be closed with it */
+		bool fold;   /* case is ignored in it */
 	} group[GROUPS];
 	int depth, nesting;
 	size_t atom; /* where the last item that can be repeated begins in out */
@@ -206,6 +207,21 @@ static bool read_posix(struct reader *r, struct item *it)
 	return true;
 }
 
+/* Where case is ignored, a property of case inside brackets (only there) holds for the partners too. */
+static void add_partners(struct set *s, const struct item *it)
+{
+	static const char partners[] = "\\p{Changes_When_Casemapped}";
+	if (!it->is_set || it->negated)
+		return;
+	if (!strcmp(it->body, "\\p{Uppercase}") || !strcmp(it->body, "\\p{Lowercase}")) {
+		buf_puts(&s->body, partners);
+	} else if (!strncmp(it->body, "\\p{L", 4) && strchr("ult", it->body[4])) {
+		char text[64];
+		snprintf(text, sizeof(text), "(?=\\p{L&})%s", partners);
+		add_other(s, text);
+	}
+}
+
 static int read_class(struct reader *r, struct set *into, bool *plain);
 
 /* One element of a class, or a range, or a nested class. */
@@ -217,6 +233,8 @@ static int read_element(struct reader *r, struct set *s)
 		return read_class(r, s, &plain);
 	if (it.is_set) {
 		add_item(s, &it);
+		if (r->group[r->depth].fold)
+			add_partners(s, &it);
 		return 0;
 	}
 	if (*r->p == '\\' && r->p + 1 < r->end) {
@@ -231,6 +249,8 @@ static int read_element(struct reader *r, struct set *s)
 		r->p += char_at(r->p, &it.cp);
 	}
 	add_item(s, &it);
+	if (r->group[r->depth].fold)
+		add_partners(s, &it);
 	bool range =
 		!it.is_set && r->end - r->p > 1 && *r->p == '-' && r->p[1] != ']' && r->p[1] != '[';
 	if (!range || (r->p[1] == '\\' && r->end - r->p > 2 && strchr("sSwWdDhHpP", r->p[2])))
@@ -365,8 +385,11 @@ static int open_group(struct reader *r, size_t at)
 {
 	if (r->depth == GROUPS - 1)
 		return refuse(r, "deeply nested groups");
-	r->group[++r->depth].at = at;
+	bool fold = r->group[r->depth].fold;
+	r->depth++;
+	r->group[r->depth].at = at;
 	r->group[r->depth].pretend = 0;
+	r->group[r->depth].fold = fold;
 	r->has_atom = false;
 	return 0;
 }
@@ -374,17 +397,24 @@ static int open_group(struct reader *r, size_t at)
 /* "(?im-x:" or "(?i)"; r->p stands behind "(?". The latter reaches to the end of its group. */
 static int option_group(struct reader *r, size_t at)
 {
+	bool fold = r->group[r->depth].fold, on = true;
 	buf_puts(r->out, "(?");
 	for (; r->p < r->end && (*r->p == '-' || isalpha((unsigned char)*r->p)); r->p++) {
 		if (!strchr("-imsx", *r->p))
 			return refuse(r, "an unknown option");
+		on &= *r->p != '-';
+		fold = *r->p == 'i' ? on : fold;
 		buf_addc(r->out, *r->p == 'm' ? 's' : *r->p);
 	}
 	if (r->p == r->end || (*r->p != ':' && *r->p != ')'))
 		return refuse(r, "an odd group");
 	buf_addc(r->out, ':');
-	if (*r->p++ == ':')
-		return open_group(r, at);
+	if (*r->p++ == ':') {
+		int rc = open_group(r, at);
+		r->group[r->depth].fold = fold;
+		return rc;
+	}
+	r->group[r->depth].fold = fold;
 	r->group[r->depth].pretend++;
 	r->has_atom = false;
 	return 0;

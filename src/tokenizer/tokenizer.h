@@ -52,7 +52,8 @@ int tokenizer_decode(const struct tokenizer *t, const uint32_t *ids, size_t n, b
 	struct buf *out, struct err *e);
 
 /* Streaming decode: text comes as soon as it can't change any more; half a character is held back.
- * The concatenation of all pieces, with the flush at the end, equals tokenizer_decode. */
+ * The concatenation of all pieces, with the flush at the end, equals tokenizer_decode, but where a bad
+ * byte takes back good ones before it: there the good ones were shown. */
 struct tok_stream {
 	const struct tokenizer *t; /* borrowed */
 	bool skip_special;

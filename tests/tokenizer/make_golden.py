@@ -220,12 +220,20 @@ def other_formats():
     for kind in ("bpe", "unigram"):
         with tempfile.TemporaryDirectory() as d:
             sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=iter(CORPUS), model_prefix=d + "/m", vocab_size=400, model_type=kind, byte_fallback=True, minloglevel=2,
+                sentence_iterator=iter(CORPUS), model_prefix=d + "/m", vocab_size=420, model_type=kind, byte_fallback=True, minloglevel=2,
                 hard_vocab_limit=False, normalization_rule_name="identity", remove_extra_whitespaces=kind == "unigram")
             sp = sentencepiece.SentencePieceProcessor(model_file=d + "/m.model")
             blob = open(d + "/m.model", "rb").read()
         yield {"name": "tokenizer.model, " + kind, "files": {"tokenizer.model": [base64.b64encode(blob).decode()]},
                "encode": [[x, False, sp.encode(x)] for x in texts], "decode": [[sp.encode(x), False, sp.decode(sp.encode(x))] for x in texts if sp.encode(x)]}
+
+
+def named():
+    """Pipelines that the seeds don't draw."""
+    t = Tokenizer(M.WordLevel(unk_token="<unk>"))
+    t.pre_tokenizer = P.UnicodeScripts()
+    t.train_from_iterator(CORPUS, T.WordLevelTrainer(special_tokens=SPECIAL, show_progress=False))
+    yield "UnicodeScripts", t, ["  leading", "   ", "", "カタはー。x漢字 ひ", "a\u0301b c", "٣٤a", "a\u0378b\ue000c\u200dd", "\u0378 ж中", "한국 ｆｕｌｌ １２"]
 
 
 def main():
@@ -241,6 +249,10 @@ def main():
             if t:
                 j = {"name": f"seed {seed}", "files": {"tokenizer.json": json.dumps(json.loads(t.to_str()), ensure_ascii=False, separators=(",", ":"))}}
                 f.write(json.dumps({**j, **cases(t, seed, 20)}, separators=(",", ":")) + "\n")
+        for name, t, texts in named():
+            j = {"name": name, "files": {"tokenizer.json": t.to_str()}, **cases(t, 3, 30)}
+            j["encode"] += [[x, False, t.encode(x).ids] for x in texts]
+            f.write(json.dumps(j, separators=(",", ":")) + "\n")
         for j in other_formats():
             f.write(json.dumps(j, separators=(",", ":")) + "\n")
 
