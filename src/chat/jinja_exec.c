@@ -99,6 +99,7 @@ void run_for(struct eval *ev, const struct node *n, const struct value *in, stru
 	struct loop *loop = jinja_alloc(ev->j, sizeof(*loop));
 	*loop = (struct loop){.items = items, .depth = depth, .node = n, .outer = outer};
 	struct frame *f = NULL;
+	bool completed = false; /* a round: without one, also after break and continue, else is due */
 	for (size_t i = 0; i < items.list->n; i++) {
 		loop->index = i;
 		jinja_work(ev->j, 1);
@@ -108,10 +109,11 @@ void run_for(struct eval *ev, const struct node *n, const struct value *in, stru
 		run(ev, n->body);
 		int flow = ev->flow;
 		ev->flow = 0;
+		completed |= flow == 0;
 		if (flow == N_BREAK)
 			break;
 	}
-	if (items.list->n == 0 && n->other) {
+	if (!completed && n->other) {
 		push_frame(ev, outer);
 		run(ev, n->other);
 	}

@@ -218,6 +218,13 @@ static struct node *one_subscript(struct parser *p, struct node *of)
 
 static struct node *subscript(struct parser *p, struct node *of)
 {
+	if (p->t->kind == T_RBRACKET) { /* x[]: the key is an empty tuple */
+		struct node *none = parse_node(p, N_ITEM);
+		none->a = of;
+		none->b = parse_node(p, N_TUPLE);
+		p->t++;
+		return none;
+	}
 	struct node *n = one_subscript(p, of);
 	if (p->t->kind == T_COMMA && n->kind == N_ITEM) { /* x[a, b]: the key is a tuple */
 		struct node *t = parse_node(p, N_TUPLE), **tail = parse_append(&t->list, n->b);
@@ -229,13 +236,17 @@ static struct node *subscript(struct parser *p, struct node *of)
 	return n;
 }
 
-/* a.b.c as a name: filters and tests may have dots, none of ours has. */
+/* a.b.c as a name: filters and tests may have dots, none that is known has. */
 static const char *dotted_name(struct parser *p)
 {
-	const char *name = parse_name(p);
-	if (p->t->kind == T_DOT)
-		parse_unexpected(p, "no dot behind the name of a filter or test");
-	return name;
+	struct sbuf b = {0};
+	sbuf_puts(p->j, &b, parse_name(p));
+	while (parse_accept(p, T_DOT)) {
+		sbuf_puts(p->j, &b, ".");
+		sbuf_puts(p->j, &b, parse_name(p));
+	}
+	struct value name = sbuf_value(p->j, &b);
+	return v_name(p->j, &name);
 }
 
 struct node *parse_filter(struct parser *p, struct node *of)

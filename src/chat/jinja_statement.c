@@ -35,6 +35,8 @@ static struct node *one_target(struct parser *p)
 		attr->name = parse_name(p);
 		return attr;
 	}
+	if (p->fors && !strcmp(n->name, "loop"))
+		jinja_fail(p->j, ERR_FORMAT, "loop can't be assigned to inside of a for");
 	return n;
 }
 
@@ -96,6 +98,7 @@ static struct node *parse_for(struct parser *p)
 	static const char *const ends[] = {"else", "endfor", NULL};
 	struct node *n = parse_node(p, N_FOR);
 	int soft = p->soft;
+	p->fors++;
 	n->list = targets(p);
 	if (!parse_accept_name(p, "in"))
 		parse_unexpected(p, "in");
@@ -113,6 +116,7 @@ static struct node *parse_for(struct parser *p)
 		n->other = body_until(p, "endfor");
 	else
 		p->t++;
+	p->fors--;
 	return n;
 }
 

@@ -491,7 +491,8 @@ static struct value m_join(struct eval *ev, struct str s, const struct args *a)
 	struct value items = v_iter(ev->j, &a->p[0]);
 	struct sbuf b = {0};
 	for (size_t i = 0; i < items.list->n; i++) {
-		const struct str *x = want_str(ev->j, &items.list->p[i], "join");
+		struct value any = s.safe ? v_str(ev->j, &items.list->p[i]) : items.list->p[i];
+		const struct str *x = want_str(ev->j, &any, "join");
 		jinja_work(ev->j, 1);
 		if (i)
 			sbuf_str(ev->j, &b, s);

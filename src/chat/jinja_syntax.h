@@ -47,6 +47,7 @@ struct parser {
 	int soft;  /* inside a condition: an unknown filter fails only when it is met */
 	const struct node *unknown; /* the first unknown filter or test that is not guarded */
 	int loops; /* around the present statement */
+	int fors;  /* the same, across macros and blocks: there "loop" is no target */
 };
 
 struct token *jinja_lex(struct jinja *j, const char *src, size_t len); /* ends with T_END */

@@ -203,6 +203,19 @@ static void repr_dict(struct jinja *j, struct sbuf *b, const struct value *v, bo
 	sbuf_puts(j, b, v->type == V_NAMESPACE ? "}>" : "}");
 }
 
+static void repr_other(struct jinja *j, struct sbuf *b, const struct value *v)
+{
+	char s[80];
+	const char *name = v->type == V_MACRO ? v->macro->node->name : NULL;
+	if (v->type == V_LOOP)
+		snprintf(s, sizeof(s), "<LoopContext %zu/%zu>", v->loop->index + 1, v->loop->items.list->n);
+	else if (v->type == V_MACRO) /* a call block's has no name */
+		snprintf(s, sizeof(s), name ? "<Macro '%.60s'>" : "<Macro anonymous>", name);
+	else /* Python would print an address */
+		snprintf(s, sizeof(s), "<%s object>", v_type_name(v));
+	sbuf_puts(j, b, s);
+}
+
 static void repr(struct jinja *j, struct sbuf *b, const struct value *v, bool ascii, int depth)
 {
 	char s[40];
@@ -241,10 +254,8 @@ static void repr(struct jinja *j, struct sbuf *b, const struct value *v, bool as
 	case V_NAMESPACE:
 		repr_dict(j, b, v, ascii, depth);
 		break;
-	default: /* Python would print an address */
-		sbuf_puts(j, b, "<");
-		sbuf_puts(j, b, v_type_name(v));
-		sbuf_puts(j, b, " object>");
+	default:
+		repr_other(j, b, v);
 	}
 }
 
