@@ -480,7 +480,8 @@ struct value format_percent(struct eval *ev, const struct value *s, const struct
 		jinja_work(ev->j, 1);
 		i = at ? one_percent(&p, &out, s->s, to + 1) : to;
 	}
-	if (x->type == V_TUPLE ? p.used < x->list->n : x->type != V_DICT && x->type != V_LIST && p.used == 0)
+	bool by_key = x->type == V_DICT || x->type == V_LIST || x->type == V_RANGE || x->type == V_UNDEFINED;
+	if (x->type == V_TUPLE ? p.used < x->list->n : !by_key && p.used == 0)
 		jinja_fail(ev->j, ERR_FORMAT, "%%: not all arguments were used");
 	struct value v = sbuf_value(ev->j, &out);
 	v.s.safe = s->s.safe;

@@ -215,12 +215,14 @@ static struct value change_case(struct jinja *j, struct str s, enum change how)
 		uint32_t cp;
 		char t[4];
 		n = utf8_decode(s.p + i, s.len - i, &cp, NULL);
-		bool is_upper = utf8proc_category((utf8proc_int32_t)cp) == UTF8PROC_CATEGORY_LU;
-		bool up = how == UPPER || ((how == TITLE || how == CAPITALIZE) && start) || (how == SWAP && !is_upper);
+		utf8proc_category_t is = utf8proc_category((utf8proc_int32_t)cp);
+		bool up = how == UPPER || ((how == TITLE || how == CAPITALIZE) && start) || (how == SWAP && is != UTF8PROC_CATEGORY_LU);
 		bool title = up && how != UPPER && how != SWAP;
 		uint32_t to = (uint32_t)(title ? utf8proc_totitle((utf8proc_int32_t)cp)
 					 : up  ? utf8proc_toupper((utf8proc_int32_t)cp)
 					       : utf8proc_tolower((utf8proc_int32_t)cp));
+		if (how == SWAP && is == UTF8PROC_CATEGORY_LT)
+			to = cp;
 		start = how == TITLE && !is_cased(cp);
 		if (cp == 0x130 && !up) /* and the one whose small letter is two */
 			sbuf_add(j, &b, "i\xCC\x87", NULL, 3, s.m[i]);
