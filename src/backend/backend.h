@@ -146,6 +146,10 @@ struct glu {
 struct backend_ops {
 	void (*close)(struct backend *b);
 
+	/* The same device and kernels beside b, with another number of threads (0: as many as the process may
+	 * run on). NULL where threads of the host don't compute. */
+	int (*with_threads)(struct backend *b, int threads, struct backend **out, struct err *e);
+
 	/* Device memory, and host memory that copies can run from asynchronously (pinned). Sizes are
 	 * in bytes, alignment is 4096. NULL on failure. */
 	void *(*alloc)(struct backend *b, size_t bytes);

@@ -1,11 +1,13 @@
 #include "chat/why.h"
 
+#include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "chat/chat.h"
+#include "base/mem.h"
+#include "chat/chat_private.h"
 #include "engine/probe.h"
 
 #define RATE_NS 500000000
@@ -13,14 +15,16 @@
 #define PREDICT_NS 2000000000
 #define LATEST 16		  /* decode passes that make the present pace */
 #define PROBE_CHUNK ((uint64_t)1 << 20)
-#define PROBE_SCRATCH ((size_t)8 << 20)
+#define SCRATCH_LEAST ((size_t)8 << 20) /* to time kernels on, before the engine takes its memory */
+#define SCRATCH_MOST ((size_t)96 << 20)
+#define PROBE_CTX 64
 #define WORTH 0.95		  /* an option must save this much to be told */
 
 struct why {
-	/* Set on the engine's thread: of the drive (0: not known); the seconds of a pass in four bits, and
-	 * the dtype that means (-1: not known). */
-	_Atomic double probed, latency, prepared_s;
-	atomic_int prepared;
+	/* Set on the engine's thread: of the drive (0: not known); seconds of computing a pass with the kernels
+	 * as they are, with more threads, prepared in 4 and in 8 bits (0: not known, or the same). */
+	_Atomic double probed, latency, kernels_s, wider_s, prepared_s[2];
+	atomic_int threads, prepared[2]; /* how many more threads are; the dtypes */
 	int64_t rate_time, rate_busy, predict_time;
 	uint64_t rate_bytes, predict_passes;
 	double rates[WHY_RATES], best;
@@ -33,10 +37,8 @@ struct why {
 struct why *why_new(void)
 {
 	struct why *w = calloc(1, sizeof(*w));
-	if (w) {
-		w->now = (struct predicted){-1, -1, -1, -1};
-		atomic_init(&w->prepared_s, -1);
-	}
+	if (w)
+		w->now = (struct predicted)PREDICTED_UNKNOWN;
 	return w;
 }
 
@@ -45,21 +47,41 @@ void why_free(struct why *w)
 	free(w);
 }
 
-/* How fast four bits would be computed: only worth knowing where weights are wider. In little memory. */
-static void probe_prepared(struct why *w, const struct chat *c)
+/* Seconds of a pass; 0: not known. */
+static double time_kernels(const struct chat *c, struct backend *b, const struct schedule *s, enum dtype as)
 {
+	size_t room = (size_t)(c->cfg.ram / 4) / MEM_PAGE * MEM_PAGE;
+	room = room && room < SCRATCH_MOST ? room : SCRATCH_MOST;
+	const struct probe_work w = {.backend = b, .model = c->model, .schedule = s, .as = as, .ctx = PROBE_CTX, .quick = true,
+		.scratch = room > SCRATCH_LEAST ? room : SCRATCH_LEAST};
+	double seconds = probe_compute(&w, NULL);
+	return seconds > 0 ? seconds : 0;
+}
+
+/* How fast it would be computed with other weights or more threads, where they would differ. */
+static void probe_kernels(struct why *w, const struct chat *c)
+{
+	struct backend *b = chat_backend(c), *more = NULL;
 	const struct model *m = chat_model(c);
 	struct schedule s;
 	struct err ignored = ERR_INIT;
-	double elements = 0;
 	if (schedule_make(&s, m, PROBE_CHUNK, &ignored) < 0)
 		return;
-	for (size_t i = 0; i < s.n; i++)
-		elements += (double)m->weights[s.chunks[i].weight].cols * s.chunks[i].rows;
-	enum dtype as = predict_prepared_dtype(chat_checkpoint(c));
-	if (s.n_expert_chunks == 0 && (double)s.bytes > elements * 6 / 8) {
-		atomic_store(&w->prepared_s, probe_compute(chat_backend(c), m, &s, as, 64, PROBE_SCRATCH, NULL));
-		atomic_store(&w->prepared, (int)as);
+	atomic_store(&w->kernels_s, time_kernels(c, b, &s, DTYPE_UNKNOWN));
+	for (int i = 0; i < 2; i++) {
+		enum dtype as = predict_prepared_dtype(chat_checkpoint(c), i ? 8 : 4);
+		bool other = false;
+		for (size_t k = 0; k < m->n_weights && !other; k++)
+			other = predict_weight_dtype(m, &m->weights[k], as) != m->weights[k].dtype;
+		if (!other)
+			continue;
+		atomic_store(&w->prepared_s[i], time_kernels(c, b, &s, as));
+		atomic_store(&w->prepared[i], (int)as);
+	}
+	if (b->ops->with_threads && b->ops->with_threads(b, 0, &more, &ignored) == 0) {
+		atomic_store(&w->threads, more->threads);
+		atomic_store(&w->wider_s, more->threads > b->threads ? time_kernels(c, more, &s, DTYPE_UNKNOWN) : 0);
+		more->ops->close(more);
 	}
 	schedule_clear(&s);
 }
@@ -70,7 +92,7 @@ void why_probe(struct why *w, const struct chat *c)
 	probe_disk_cached(&d, chat_checkpoint(c));
 	atomic_store(&w->probed, d.bytes_per_s > 0 ? d.bytes_per_s : 0);
 	atomic_store(&w->latency, d.latency_s > 0 ? d.latency_s : 0);
-	probe_prepared(w, c);
+	probe_kernels(w, c);
 }
 
 /* Bytes over the time with a read in flight, each half second; the best one is a limit too. */
@@ -91,32 +113,51 @@ static void take_rate(struct why *w, const struct stream_view *sv)
 	w->rate_busy = sv->busy_ns;
 }
 
+static void add_help(struct why *w, bool known, const struct predict_option *o)
+{
+	if (known && w->n_help < WHY_HELP)
+		w->help[w->n_help++] = *o;
+}
+
+/* What would help: first what is still seen where room is short. */
+static void find_help(struct why *w, const struct model *m, const struct plan *p, const struct predict_rates *r)
+{
+	const uint64_t most = plan_free_ram() + plan_process_ram();
+	const double kernels = atomic_load(&w->kernels_s), wider = atomic_load(&w->wider_s);
+	struct predict_option budgets[3], o;
+	size_t n = predict_budgets(budgets, 3, p, m, r, most - most / 10);
+	w->n_help = 0;
+	add_help(w, n > 0, &budgets[n ? n - 1 : 0]);
+	for (int i = 0; i < 2 && kernels > 0; i++) {
+		struct predict_rates other = *r;
+		double seconds = atomic_load(&w->prepared_s[i]);
+		other.compute_s *= seconds / kernels;
+		if (seconds > 0)
+			add_help(w, predict_prepared(&o, p, m, &other, (enum dtype)atomic_load(&w->prepared[i])), &o);
+		if (i == 0 && wider > 0) {
+			other.compute_s = r->compute_s * wider / kernels;
+			add_help(w, predict_threads(&o, p, m, &other, atomic_load(&w->threads)), &o);
+		}
+	}
+	add_help(w, predict_stripes(&o, p, m, r), &o);
+	for (size_t i = n; i-- > 1;)
+		add_help(w, true, &budgets[i - 1]);
+}
+
 static void predict(struct why *w, const struct model *m, const struct plan *p, const struct trace_view *t)
 {
 	const struct trace_pass *d = &t->decode;
 	double n = (double)t->n_decode, busy = (double)d->read_busy / 1e9;
+	double experts = (double)(d->expert_hits + d->expert_misses);
 	struct predict_rates r = {.disk_bytes_per_s = -1, .latency_s = atomic_load(&w->latency),
-		.compute_s = (double)d->ns[CAUSE_COMPUTE] / 1e9 / n, .rest_s = (double)d->ns[CAUSE_OTHER] / 1e9 / n};
+		.compute_s = (double)d->ns[CAUSE_COMPUTE] / 1e9 / n, .rest_s = (double)d->ns[CAUSE_OTHER] / 1e9 / n,
+		.expert_miss = experts > 0 ? (double)d->expert_misses / experts : -1};
 	if (busy > 0 && d->bytes_disk)
 		r.disk_bytes_per_s = (double)d->bytes_disk / busy;
 	predict_token(&w->now, p, m, &r);
 	w->n_help = 0;
-	if (w->now.token_s <= 0)
-		return;
-	uint64_t most = plan_free_ram() + plan_process_ram();
-	struct predict_option options[WHY_HELP];
-	size_t n_options = predict_budgets(options, WHY_HELP - 1, p, m, &r, most - most / 10);
-	for (size_t i = 0; i < n_options; i++) /* the largest budget, which helps most, first */
-		w->help[n_options - 1 - i] = options[i];
-	w->n_help = n_options;
-	if (atomic_load(&w->prepared) &&
-		predict_prepared(&options[0], p, m, &r, (enum dtype)atomic_load(&w->prepared),
-			atomic_load(&w->prepared_s))) {
-		size_t at = n_options ? 1 : 0; /* second: where it is still seen */
-		memmove(w->help + at + 1, w->help + at, (n_options - at) * sizeof(*w->help));
-		w->help[at] = options[0];
-		w->n_help++;
-	}
+	if (w->now.token_s > 0)
+		find_help(w, m, p, &r);
 }
 
 /* The model says by how much; what it is now was measured. */
@@ -136,7 +177,7 @@ void why_fill(struct why *w, struct chat *c, const struct trace_view *t, struct 
 	struct engine *en = chat_engine(c);
 	double probed = atomic_load(&w->probed);
 	*out = (struct why_view){.disk_now = -1, .disk_limit = -1, .token_s = -1, .token_p95_s = -1,
-		.now = {-1, -1, -1, -1}};
+		.now = PREDICTED_UNKNOWN};
 	out->disk_limit = w->best > probed ? w->best : probed > 0 ? probed : -1;
 	if (!en || !chat_plan(c))
 		return;
@@ -171,7 +212,7 @@ void why_fill(struct why *w, struct chat *c, const struct trace_view *t, struct 
 	}
 	out->now = w->now;
 	if (w->now.compute_s >= 0 && out->disk_limit > 0) { /* at best: the disk at its limit */
-		out->now.disk_s = (double)out->plan->streamed_bytes / out->disk_limit;
+		out->now.disk_s = ((double)out->plan->streamed_bytes + fmax(w->now.expert_bytes, 0)) / out->disk_limit;
 		out->now.floor_s = out->now.disk_s > w->now.compute_s ? out->now.disk_s : w->now.compute_s;
 	}
 	tell_help(w, out);

@@ -7,7 +7,7 @@
 #include "trace/trace.h"
 
 #define WHY_RATES 32 /* half seconds of disk rate that are kept */
-#define WHY_HELP 4
+#define WHY_HELP 8
 
 struct chat;
 struct why;

@@ -11,6 +11,7 @@
 #include "engine/engine.h"
 #include "engine/predict.h"
 #include "engine/probe.h"
+#include "engine/sampler.h"
 #include "trace/plot.h"
 
 #define PROBE_S 1.0
@@ -120,15 +121,24 @@ static int run_bench(struct bench *t, struct err *e)
 	return rc;
 }
 
+/* Of the experts' bytes that tokens were multiplied with, the share that came from disk. */
+static double expert_miss(const struct bench *t)
+{
+	const double all = (double)(t->decode.expert_hits + t->decode.expert_misses);
+	return all > 0 ? (double)t->decode.expert_misses / all : -1;
+}
+
 /* What the model of predict.h makes of the same disk and of the kernels alone; the engine is closed. */
 static void predict(struct bench *t, double disk)
 {
 	double *weight_s = mem_array(t->model->n_weights, sizeof(*weight_s));
-	double compute = weight_s ? probe_compute(t->backend, t->model, &t->plan.schedule, DTYPE_UNKNOWN,
-					    t->prompt + t->tokens / 2, 0, weight_s)
-				  : -1;
+	const struct probe_work w = {.backend = t->backend, .model = t->model, .schedule = &t->plan.schedule,
+		.ctx = t->prompt + t->tokens / 2};
+	const struct sampler_params greedy = {.temp = 0, .top_p = 1, .repeat_penalty = 1};
+	double compute = weight_s ? probe_compute(&w, weight_s) : -1;
 	const struct predict_rates r = {.disk_bytes_per_s = disk, .latency_s = t->before.latency_s,
-		.weight_s = compute < 0 ? NULL : weight_s, .compute_s = -1};
+		.weight_s = compute < 0 ? NULL : weight_s, .compute_s = -1,
+		.rest_s = probe_sampler(t->model, &greedy), .expert_miss = expert_miss(t)};
 	predict_token(&t->predicted, &t->plan, t->model, &r);
 	free(weight_s);
 }

@@ -5,20 +5,23 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/mem.h"
 #include "cli/commands.h"
 #include "engine/predict.h"
 #include "engine/probe.h"
+#include "engine/sampler.h"
 #include "stream/stream.h"
 
 static const double mib = 1048576.0;
 
-#define OPTIONS 4
+#define OPTIONS 8
 #define PROBE_S 0.5 /* for the disk */
+#define PROBE_CTX 64 /* tokens of context in use, of which the prediction speaks */
+#define SCRATCH_LEAST ((size_t)8 << 20)
+#define SCRATCH_MOST ((size_t)96 << 20)
 
 struct speed { /* this machine, measured */
 	struct probe_disk disk;
-	double *weight_s; /* NULL: not known */
-	double compute_s;
 	struct predicted now;
 	struct predict_option options[OPTIONS];
 	size_t n_options;
@@ -36,33 +39,84 @@ static void reader_note(struct speed *v, const struct options *o, const struct c
 	r->ops->close(r);
 }
 
-static void measure(struct speed *v, const struct options *o, struct backend *b, const struct checkpoint *ck,
-	const struct model *m, const struct plan *p)
+struct measuring {
+	const struct options *o;
+	struct backend *b;
+	const struct checkpoint *ck;
+	const struct model *m;
+	const struct plan *p;
+	struct speed *v;
+	struct predict_rates rates;
+	double *weight_s;
+};
+
+/* The rates with the kernels' times as they are on `b` with weights `as`; false when these are not known. */
+static bool time_kernels(struct measuring *t, struct backend *b, enum dtype as)
+{
+	const size_t room = (size_t)(t->p->ram_bytes / 2) / MEM_PAGE * MEM_PAGE;
+	const struct probe_work w = {.backend = b, .model = t->m, .schedule = &t->p->schedule, .as = as,
+		.ctx = PROBE_CTX < t->p->ctx ? PROBE_CTX : t->p->ctx,
+		.scratch = room < SCRATCH_LEAST ? SCRATCH_LEAST : room < SCRATCH_MOST ? room : SCRATCH_MOST};
+	t->rates.weight_s = probe_compute(&w, t->weight_s) < 0 ? NULL : t->weight_s;
+	return t->rates.weight_s;
+}
+
+/* The option that was just filled in counts when it saves something. */
+static void keep_option(struct speed *v, bool known)
+{
+	if (known && v->options[v->n_options].token_s < 0.97 * v->now.token_s)
+		v->n_options++;
+}
+
+static void try_more_threads(struct measuring *t)
 {
 	struct err ignored = ERR_INIT;
-	/* Nothing is read to measure the disk where nothing streams. */
-	const bool whole = plan_streams(p) && probe_disk(&v->disk, ck, o->reader, PROBE_S, 0, &ignored) == 0;
-	if (whole)
-		probe_disk_keep(&v->disk, ck);
-	else
-		probe_disk_cached(&v->disk, ck);
-	v->weight_s = calloc(m->n_weights, sizeof(*v->weight_s));
-	/* Where reads count and could not be timed, as with headers alone, kernels tell nothing. */
-	v->compute_s = (whole || !p->streamed_bytes) && v->weight_s ? probe_compute(b, m, &p->schedule, DTYPE_UNKNOWN, 64, 0, v->weight_s)
-				   : -1;
-	const struct predict_rates r = {.disk_bytes_per_s = v->disk.bytes_per_s, .latency_s = v->disk.latency_s,
-		.weight_s = v->compute_s < 0 ? NULL : v->weight_s, .compute_s = -1};
-	if (!v->disk.note[0])
-		reader_note(v, o, ck);
-	predict_token(&v->now, p, m, &r);
+	struct backend *more = NULL;
+	struct speed *v = t->v;
+	if (!t->b->ops->with_threads || t->b->ops->with_threads(t->b, 0, &more, &ignored) < 0)
+		return;
+	if (more->threads > t->b->threads && time_kernels(t, more, DTYPE_UNKNOWN))
+		keep_option(v, predict_threads(&v->options[v->n_options], t->p, t->m, &t->rates, more->threads));
+	more->ops->close(more);
+}
+
+static void try_options(struct measuring *t)
+{
+	struct speed *v = t->v;
 	uint64_t most = plan_free_ram() + plan_process_ram();
-	v->n_options = predict_budgets(v->options, OPTIONS - 1, p, m, &r, most - most / 10);
-	enum dtype as = predict_prepared_dtype(ck);
-	if (v->now.token_s > 0 && v->compute_s >= 0 &&
-		predict_prepared(&v->options[v->n_options], p, m, &r, as,
-			probe_compute(b, m, &p->schedule, as, 64, 0, NULL)) &&
-		v->options[v->n_options].token_s < v->now.token_s)
-		v->n_options++;
+	v->n_options = predict_budgets(v->options, 3, t->p, t->m, &t->rates, most - most / 10);
+	keep_option(v, predict_stripes(&v->options[v->n_options], t->p, t->m, &t->rates));
+	try_more_threads(t);
+	for (int bits = 4; bits <= 8; bits += 4) {
+		enum dtype as = predict_prepared_dtype(t->ck, bits);
+		if (time_kernels(t, t->b, as))
+			keep_option(v, predict_prepared(&v->options[v->n_options], t->p, t->m, &t->rates, as));
+	}
+}
+
+static void measure(struct measuring *t)
+{
+	struct err ignored = ERR_INIT;
+	struct speed *v = t->v;
+	/* Nothing is read to measure the disk where nothing streams. */
+	const bool reads = plan_streams(t->p);
+	const bool whole = reads && probe_disk(&v->disk, t->ck, t->o->reader, PROBE_S, 0, &ignored) == 0;
+	if (whole)
+		probe_disk_keep(&v->disk, t->ck);
+	else
+		probe_disk_cached(&v->disk, t->ck);
+	t->weight_s = calloc(t->m->n_weights, sizeof(*t->weight_s));
+	t->rates = (struct predict_rates){.disk_bytes_per_s = v->disk.bytes_per_s, .latency_s = v->disk.latency_s,
+		.compute_s = -1, .rest_s = probe_sampler(t->m, &t->o->settings.sampler), .expert_miss = -1};
+	/* Where reads count and could not be timed, as with headers alone, kernels tell nothing. */
+	if (t->weight_s && (whole || !reads))
+		time_kernels(t, t->b, DTYPE_UNKNOWN);
+	if (!v->disk.note[0])
+		reader_note(v, t->o, t->ck);
+	predict_token(&v->now, t->p, t->m, &t->rates);
+	if (v->now.token_s > 0)
+		try_options(t);
+	free(t->weight_s);
 }
 
 static void put_number(const char *name, double v)
@@ -101,6 +155,7 @@ static void print_speed_json(const struct speed *v)
 	put_number("compute_s_per_token", v->now.compute_s);
 	put_number("floor_s_per_token", v->now.floor_s);
 	put_number("predicted_s_per_token", v->now.token_s);
+	put_number("expert_bytes_per_token", v->now.expert_bytes);
 	printf(", \"options\": [");
 	for (size_t i = 0; i < v->n_options; i++)
 		printf("%s{\"change\": \"%s\", \"predicted_s_per_token\": %.6g}", i ? ", " : "",
@@ -135,6 +190,9 @@ static void print_speed(const struct speed *v)
 	printf("  floor               %10s s/token  the longer of disk %s and compute %s\n",
 		seconds((char[16]){0}, v->now.floor_s), seconds(a, v->now.disk_s), seconds(b, v->now.compute_s));
 	printf("  predicted           %10s s/token\n", seconds(a, v->now.token_s));
+	if (v->now.expert_bytes > 0)
+		printf("  experts from disk   %10.1f MiB   a token, if all were chosen equally often\n",
+			v->now.expert_bytes / mib);
 	for (size_t i = 0; i < v->n_options; i++)
 		printf("  %-19s %10s s/token\n", v->options[i].change, seconds(a, v->options[i].token_s));
 }
@@ -202,7 +260,8 @@ int cmd_plan(const struct options *o, struct backend *b)
 		plan_make(&plan, m, &r, &e) < 0) {
 		status = report(&e);
 	} else {
-		measure(&speed, o, b, ck, m, &plan);
+		struct measuring t = {.o = o, .b = b, .ck = ck, .m = m, .p = &plan, .v = &speed};
+		measure(&t);
 		if (o->json) {
 			print_json(m, &plan, &speed);
 		} else {
@@ -210,7 +269,6 @@ int cmd_plan(const struct options *o, struct backend *b)
 			print_speed(&speed);
 		}
 	}
-	free(speed.weight_s);
 	plan_clear(&plan);
 	model_close(m);
 	checkpoint_close(ck);

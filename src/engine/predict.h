@@ -12,15 +12,22 @@ struct predict_rates {
 	double latency_s;	/* of a read alone; <= 0: none */
 	const double *weight_s; /* [m.n_weights] computing with all of a weight, one row. NULL: compute_s
 				 * is shared out by bytes */
-	double compute_s;	/* of all chunks */
+	double compute_s;	/* of all chunks, and of as many experts as are chosen */
 	double rest_s;		/* of a pass beside the chunks: other operations, the sampler */
+	double expert_miss;	/* of the chosen experts' bytes, what is not in memory; negative: as if all
+				 * experts were chosen equally often. Of interest where there are experts */
+	uint32_t drives;	/* 0 or 1: one; 2: the files lie as `prepare --stripe` puts them on two drives, each
+				 * of disk_bytes_per_s */
 };
 
 struct predicted { /* seconds; negative: not known */
 	double token_s;
 	double floor_s; /* max(disk_s, compute_s) */
 	double disk_s, compute_s;
+	double expert_bytes; /* of disk_s: experts that are not in memory */
 };
+
+#define PREDICTED_UNKNOWN {-1, -1, -1, -1, -1}
 
 void predict_token(struct predicted *out, const struct plan *p, const struct model *m,
 	const struct predict_rates *r);
@@ -36,13 +43,22 @@ struct predict_option {
 size_t predict_budgets(struct predict_option *out, size_t max, const struct plan *p, const struct model *m,
 	const struct predict_rates *r, uint64_t most);
 
-/* What `prepare --quant` would give: the layers' matrices in `as`, the head as it is, computed in
- * compute_s (probe_compute with the same dtype). False when that would not make the model much smaller, or
- * is not known. */
+/* What `prepare --quant` would give with the same budget, as: a dtype of predict_prepared_dtype; r: the rates, the
+ * compute times being those of probe_compute with the same dtype. False when that would not make the
+ * model much smaller, or is not known. */
 bool predict_prepared(struct predict_option *out, const struct plan *p, const struct model *m,
-	const struct predict_rates *r, enum dtype as, double compute_s);
-/* The dtype of four bits that prepare would give this model. */
-enum dtype predict_prepared_dtype(const struct checkpoint *c);
+	const struct predict_rates *r, enum dtype as);
+/* The dtype of 4 or 8 bits that prepare would give this model. */
+enum dtype predict_prepared_dtype(const struct checkpoint *c, int bits);
+/* What a weight has then: the layers' matrices `as`, unless they have no more bits; others as they are. */
+enum dtype predict_weight_dtype(const struct model *m, const struct weight *w, enum dtype as);
+
+/* What more threads would give; r: the rates with so many. False when it is not faster or not known. */
+bool predict_threads(struct predict_option *out, const struct plan *p, const struct model *m,
+	const struct predict_rates *r, int threads);
+/* What a second drive, as fast, would give. */
+bool predict_stripes(struct predict_option *out, const struct plan *p, const struct model *m,
+	const struct predict_rates *r);
 
 /* "4.5G", "300M": a size as --ram takes it, rounded up. */
 void predict_size(char *out, size_t cap, uint64_t bytes);

@@ -36,12 +36,24 @@ void probe_disk_keep(const struct probe_disk *d, const struct checkpoint *c); /*
 int probe_reader_open(struct reader **out, const char *kind, const struct checkpoint *c,
 	const struct probe_disk *d, struct err *e);
 
-/* Seconds that computing one pass of one row takes with ctx cells in use, and weight_s: [m.n_weights]
- * of each weight's part, or NULL. One layer and the head are timed, on `scratch` bytes of memory without a
- * model in it (0: more than caches hold). as: as if the layers' matrices had this dtype (DTYPE_UNKNOWN:
- * as they are; the head always is). Negative: not known (no memory, a device of another kind, experts, a
- * matrix that can't have the dtype). */
-double probe_compute(struct backend *b, const struct model *m, const struct schedule *s, enum dtype as,
-	uint32_t ctx, size_t scratch, double *weight_s);
+/* What is computed, for probe_compute. */
+struct probe_work {
+	struct backend *backend;
+	const struct model *model;
+	const struct schedule *schedule; /* of the model */
+	enum dtype as;	/* as if prepared with this dtype: predict_weight_dtype; DTYPE_UNKNOWN: as it is */
+	uint32_t ctx;	/* cells in use */
+	bool quick;	/* a quarter of the time, less exact */
+	size_t scratch; /* bytes of memory to compute on, without a model in it; 0: more than caches hold */
+};
+
+/* Seconds that computing one pass of one row takes, of experts as many as are chosen; weight_s:
+ * [m.n_weights] of each weight's part, or NULL. One layer of each sort and the head are timed. Negative: not
+ * known (no memory, a device of another kind, a matrix that can't have the dtype). */
+double probe_compute(const struct probe_work *w, double *weight_s);
+
+struct sampler_params;
+/* Seconds that choosing a token takes; negative: not known. */
+double probe_sampler(const struct model *m, const struct sampler_params *p);
 
 #endif

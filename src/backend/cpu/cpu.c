@@ -432,8 +432,18 @@ static void cpu_close(struct backend *b)
 	free(c);
 }
 
+static int cpu_with_threads(struct backend *b, int threads, struct backend **out, struct err *e)
+{
+	if (cpu_backend_open(out, cpu_of(b)->kernels->name, threads, e) < 0)
+		return -1;
+	if (cpu_of(b)->fast)
+		cpu_backend_fast(*out);
+	return 0;
+}
+
 static const struct backend_ops cpu_ops = {
 	.close = cpu_close,
+	.with_threads = cpu_with_threads,
 	.alloc = cpu_alloc,
 	.free = cpu_mem_free,
 	.host_alloc = cpu_alloc,
