@@ -199,7 +199,7 @@ int folders_clean(const struct work *w, struct err *e)
 
 char *folders_path(const struct work *w, uint32_t file)
 {
-	return path_join(w->targets[w->target[file]], w->layout.files[file].name);
+	return path_join(w->targets[w->layout.files[file].drive], w->layout.files[file].name);
 }
 
 int folders_link(const struct work *w, uint32_t file, struct err *e)
@@ -243,7 +243,7 @@ static uint64_t peak_on(const struct work *w, dev_t dev, const dev_t *devs)
 	int64_t now = 0, peak = 0;
 	for (uint32_t i = 0; i < w->layout.n_files; i++) {
 		const struct out_file *f = &w->layout.files[i];
-		if (devs[w->target[i]] == dev && !manifest_find(&w->manifest, f->name))
+		if (devs[f->drive] == dev && !manifest_find(&w->manifest, f->name))
 			now += (int64_t)f->bytes;
 		peak = now > peak ? now : peak;
 		now -= (int64_t)freed_by(w, i, dev);

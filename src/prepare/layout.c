@@ -18,6 +18,7 @@ struct fate {
 	enum prepare_quant quant;
 	uint32_t layer;	     /* n_layers: none */
 	uint64_t order;	     /* by first use in a pass; sides of weights go with their weight */
+	uint64_t group;	     /* the order of the first of what is read together: an expert's matrices */
 	bool first;	     /* belongs to the first file: read at the beginning of a pass */
 	bool used, dropped;  /* named by a weight; replaced by encoding its weight */
 	bool vetoed;	     /* one of several weights in it can't be quantized */
@@ -81,12 +82,13 @@ static uint32_t layer_of_name(const char *name, uint32_t n_layers)
 	return n_layers;
 }
 
-static void use(struct fate *f, uint32_t layer, uint64_t order)
+static void use(struct fate *f, uint32_t layer, uint64_t order, uint64_t group)
 {
 	if (f->used && f->order <= order)
 		return;
 	f->used = true;
 	f->order = order;
+	f->group = group;
 	f->layer = layer;
 }
 
@@ -99,16 +101,21 @@ static void fates_of_weights(const struct layout *l, const struct prepare_reques
 		const struct weight *w = &m->weights[i];
 		struct fate *f = &fates[number(l->c, w->tensor)];
 		if (!role_is_streamed(w->role))
-			use(f, w->layer, (uint64_t)i * ORDER_STEP);
+			use(f, w->layer, (uint64_t)i * ORDER_STEP, (uint64_t)i * ORDER_STEP);
 		f->first = f->first || role_is_gathered(w->role);
 		enum prepare_quant q = quant_for(r, w);
 		f->vetoed = f->vetoed || (is_matrix(w) && q == PREPARE_NONE);
 		f->quant = f->vetoed ? PREPARE_NONE : q != PREPARE_NONE ? q : f->quant;
 	}
+	const uint32_t *expert = s->expert_first;
 	for (size_t i = 0; i < s->n + s->n_expert_chunks; i++) {
 		const struct chunk *k = i < s->n ? &s->chunks[i] : &s->expert_chunks[i - s->n];
 		const struct weight *w = &m->weights[k->weight];
-		use(&fates[number(l->c, w->tensor)], w->layer, (m->n_weights + i) * ORDER_STEP);
+		while (i >= s->n && expert[1] <= i - s->n)
+			expert++;
+		const size_t first = i < s->n ? i : s->n + *expert;
+		use(&fates[number(l->c, w->tensor)], w->layer, (m->n_weights + i) * ORDER_STEP,
+			(m->n_weights + first) * ORDER_STEP);
 	}
 }
 
@@ -146,7 +153,7 @@ static void fates_of_others(const struct layout *l, const struct tensor *const *
 		if (f->used)
 			continue;
 		f->layer = layer_of_name(by_name[i]->name, l->m->n_layers);
-		f->order = (uint64_t)1 << 60;
+		f->order = f->group = (uint64_t)1 << 60;
 		size_t lo = i > 16 ? i - 16 : 0, hi = i + 16 < c->n_tensors ? i + 16 : c->n_tensors;
 		for (size_t k = lo; k < hi; k++) {
 			const struct fate *of = &fates[number(c, by_name[k])];
@@ -155,6 +162,7 @@ static void fates_of_others(const struct layout *l, const struct tensor *const *
 			f->layer = of->layer;
 			f->first = of->first;
 			f->order = of->order + 1;
+			f->group = of->group;
 			f->dropped = of->quant != PREPARE_NONE;
 		}
 	}
@@ -295,7 +303,7 @@ static int add_tensor(struct layout *l, const struct tensor *t, const struct fat
 	char *name = p->name;
 	*p = (struct piece){.name = name, .type = t->type_name, .dtype = t->dtype, .n_dims = t->n_dims,
 		.bytes = t->bytes, .from = t, .quant = f->quant, .layer = f->first ? UINT32_MAX : f->layer,
-		.order = f->order};
+		.order = f->order, .group = f->group};
 	memcpy(p->shape, t->shape, sizeof(p->shape));
 	if (f->quant == PREPARE_NONE) {
 		if (!l->gguf)
@@ -323,10 +331,48 @@ static int compare_pieces(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-/* File 0: what a pass reads first; 1 + n: layer n; the last: what it reads last. */
-static uint32_t file_of(const struct piece *p)
+/* Part 0: what a pass reads first; 1 + n: layer n; the last: what it reads last. */
+static uint32_t part_of(const struct piece *p)
 {
 	return p->layer == UINT32_MAX ? 0 : p->layer + 1;
+}
+
+/* Each part has a file on each drive. */
+static uint32_t file_of(const struct layout *l, const struct piece *p)
+{
+	return part_of(p) * l->n_drives + p->drive;
+}
+
+static int compare_groups(const void *a, const void *b)
+{
+	const struct piece *x = *(struct piece *const *)a, *y = *(struct piece *const *)b;
+	if (part_of(x) != part_of(y))
+		return part_of(x) < part_of(y) ? -1 : 1;
+	return x->group != y->group ? (x->group < y->group ? -1 : 1) : 0;
+}
+
+/* In the order of a pass each matrix goes to the drive that has least, so that what is read next lies on
+ * another than what is read now, and both are read at once. Embeddings don't count: a token reads a row. */
+static int place_pieces(struct layout *l, struct err *e)
+{
+	struct piece **by_group = mem_array(l->n_pieces + 1, sizeof(*by_group));
+	uint64_t *filled = mem_array(l->n_drives, sizeof(*filled));
+	int rc = by_group && filled ? 0 : err_nomem(e);
+	for (size_t i = 0; rc == 0 && i < l->n_pieces; i++)
+		by_group[i] = &l->pieces[i];
+	if (rc == 0)
+		qsort(by_group, l->n_pieces, sizeof(*by_group), compare_groups);
+	uint32_t drive = 0;
+	for (size_t i = 0; rc == 0 && i < l->n_pieces; i++) {
+		if (i == 0 || compare_groups(&by_group[i - 1], &by_group[i]) != 0)
+			for (uint32_t d = drive = 0; d < l->n_drives; d++)
+				drive = filled[d] < filled[drive] ? d : drive;
+		by_group[i]->drive = drive;
+		filled[drive] += part_of(by_group[i]) ? by_group[i]->bytes : 0;
+	}
+	free(by_group);
+	free(filled);
+	return rc;
 }
 
 static int name_files(struct layout *l, struct err *e)
@@ -350,12 +396,14 @@ static int name_files(struct layout *l, struct err *e)
 
 static int fill_files(struct layout *l, struct err *e)
 {
-	l->n_files = l->m->n_layers + 2;
+	l->n_files = (l->m->n_layers + 2) * l->n_drives;
+	if (l->n_drives > 1 && place_pieces(l, e) < 0)
+		return -1;
 	if (!(l->files = calloc(l->n_files, sizeof(*l->files))))
 		return err_nomem(e);
 	for (int round = 0; round < 2; round++) {
 		for (size_t i = 0; i < l->n_pieces; i++) {
-			struct out_file *f = &l->files[file_of(&l->pieces[i])];
+			struct out_file *f = &l->files[file_of(l, &l->pieces[i])];
 			if (round)
 				f->pieces[f->n] = &l->pieces[i];
 			f->n++;
@@ -369,7 +417,8 @@ static int fill_files(struct layout *l, struct err *e)
 	}
 	for (uint32_t i = 0; i < l->n_files; i++) {
 		struct out_file *f = &l->files[i];
-		f->layer = i ? i - 1 : l->m->n_layers;
+		f->layer = i / l->n_drives ? i / l->n_drives - 1 : l->m->n_layers;
+		f->drive = i % l->n_drives;
 		if (f->n)
 			qsort(f->pieces, f->n, sizeof(*f->pieces), compare_pieces);
 		for (size_t k = 0; k < f->n; k++) {
@@ -382,9 +431,9 @@ static int fill_files(struct layout *l, struct err *e)
 }
 
 int layout_make(struct layout *l, const struct prepare_request *r, const struct checkpoint *c,
-	const struct model *m, struct err *e)
+	const struct model *m, uint32_t n_drives, struct err *e)
 {
-	*l = (struct layout){.c = c, .m = m, .gguf = c->kind == CHECKPOINT_GGUF};
+	*l = (struct layout){.c = c, .m = m, .gguf = c->kind == CHECKPOINT_GGUF, .n_drives = n_drives};
 	if (l->gguf)
 		for (int i = 0; i < 2; i++)
 			if (dtype_info(dtypes[i ? r->head : r->quant ? r->quant : PREPARE_Q8_0])->ggml < 0)

@@ -27,6 +27,8 @@ struct piece {
 	struct piece *sides;	  /* of an encoded tensor: the first of its pieces; in `extra` of the layout */
 	uint32_t layer;		  /* n_layers: none */
 	uint64_t order;		  /* in its file */
+	uint64_t group;		  /* pieces that lie together: a matrix and its sides, an expert */
+	uint32_t drive;		  /* the target that takes it */
 };
 
 struct out_file {
@@ -36,12 +38,14 @@ struct out_file {
 	uint64_t data_bytes; /* behind the header */
 	uint64_t bytes;	     /* the whole file, once the header is made */
 	uint32_t layer;	     /* n_layers: what belongs to none */
+	uint32_t drive;	     /* the target that takes it */
 };
 
 struct layout {
 	const struct checkpoint *c;
 	const struct model *m;
 	bool gguf;
+	uint32_t n_drives;
 	struct out_file *files;
 	uint32_t n_files;
 	struct piece *pieces;
@@ -50,8 +54,9 @@ struct layout {
 	bool any_kept; /* a quantized weight of the source stays as it is */
 };
 
+/* n_drives: folders that the files go to. With more than one, each layer has a file on each. */
 int layout_make(struct layout *l, const struct prepare_request *r, const struct checkpoint *c,
-	const struct model *m, struct err *e);
+	const struct model *m, uint32_t n_drives, struct err *e);
 void layout_clear(struct layout *l);
 
 /* The bytes in front of the data, a multiple of 4096. The first GGUF part carries the metadata. */

@@ -26,10 +26,12 @@ void work_progress(struct work *w, const char *verb, const char *name, uint64_t 
 
 /* --- opening ------------------------------------------------------------------------------------ */
 
-static char *settings_text(const struct prepare_request *r)
+static char *settings_text(const struct prepare_request *r, size_t n_targets)
 {
 	struct buf b = BUF_INIT;
 	buf_printf(&b, "quant=%s head=%s", prepare_quant_name(r->quant), prepare_quant_name(r->head));
+	if (n_targets > 1)
+		buf_printf(&b, " stripes=%zu", n_targets);
 	return buf_take(&b);
 }
 
@@ -122,26 +124,17 @@ static int make_header(const struct work *w, uint32_t file, struct buf *out, str
 			      : header_safetensors(&w->layout, &w->layout.files[file], out, e);
 }
 
-/* Sizes of the files; which target takes which: the least filled one. */
 static int size_files(struct work *w, struct err *e)
 {
-	uint64_t *filled = mem_array(w->n_targets, sizeof(*filled));
 	int rc = 0;
-	if (!filled || !(w->target = mem_array(w->layout.n_files + 1, sizeof(*w->target))))
-		rc = err_nomem(e);
 	for (uint32_t i = 0; rc == 0 && i < w->layout.n_files; i++) {
 		struct out_file *f = &w->layout.files[i];
 		struct buf header = BUF_INIT;
 		rc = make_header(w, i, &header, e);
 		f->bytes = header.len + f->data_bytes;
 		buf_clear(&header);
-		for (uint32_t t = 1; t < w->n_targets; t++)
-			if (filled[t] < filled[w->target[i]])
-				w->target[i] = t;
-		filled[w->target[i]] += f->bytes;
 		w->report->bytes_out += f->bytes;
 	}
-	free(filled);
 	return rc;
 }
 
@@ -298,16 +291,21 @@ static int finish(struct work *w, struct err *e)
 static int fill_report(const struct manifest *m, struct prepare_report *out, struct err *e)
 {
 	out->n_layers = m->n_layers;
-	if (m->n_layers > 1u << 20 || !(out->layers = calloc((size_t)m->n_layers + 1, sizeof(*out->layers))))
+	double *weight2 = NULL;
+	if (m->n_layers > 1u << 20 || !(out->layers = calloc((size_t)m->n_layers + 1, sizeof(*out->layers))) ||
+		!(weight2 = calloc((size_t)m->n_layers + 1, sizeof(*weight2))))
 		return err_nomem(e);
-	for (size_t i = 0; i < m->n_files; i++) {
+	for (size_t i = 0; i < m->n_files; i++) { /* a layer has a file on each drive */
 		const struct manifest_file *f = &m->files[i];
 		if (!f->quantized || f->layer > m->n_layers)
 			continue;
-		struct prepare_layer *l = &out->layers[f->layer];
-		l->quantized = f->quantized;
-		l->error = f->weight2 > 0 ? sqrt(f->error2 / f->weight2) : 0;
+		out->layers[f->layer].quantized += f->quantized;
+		out->layers[f->layer].error += f->error2;
+		weight2[f->layer] += f->weight2;
 	}
+	for (uint32_t l = 0; l <= m->n_layers; l++)
+		out->layers[l].error = weight2[l] > 0 ? sqrt(out->layers[l].error / weight2[l]) : 0;
+	free(weight2);
 	return 0;
 }
 
@@ -317,7 +315,7 @@ static int write_all(struct work *w, const char *settings, struct err *e)
 		return -1;
 	for (size_t i = 0; i < w->c->n_tensors; i++)
 		w->report->bytes_in += w->c->tensors[i].bytes;
-	if (layout_make(&w->layout, w->r, w->c, w->m, e) < 0 || size_files(w, e) < 0)
+	if (layout_make(&w->layout, w->r, w->c, w->m, (uint32_t)w->n_targets, e) < 0 || size_files(w, e) < 0)
 		return -1;
 	w->progress.total = w->report->bytes_out * (verifies(w) ? 2 : 1);
 	char *headers = path_join(w->dst, HEADERS_NAME);
@@ -345,7 +343,6 @@ static void work_clear(struct work *w)
 	for (size_t i = 0; i < w->n_targets; i++)
 		free(w->targets[i]);
 	free(w->targets);
-	free(w->target);
 	free(w->src);
 	free(w->dst);
 	if (w->lock >= 0)
@@ -367,15 +364,17 @@ static int check_complete(struct work *w, const char *settings, struct err *e)
 		return -1;
 	if (!r->delete_original || !w->c)
 		return 0;
-	return layout_make(&w->layout, r, w->c, w->m, e) < 0 ? -1 : originals_delete(w, e);
+	return layout_make(&w->layout, r, w->c, w->m, (uint32_t)w->n_targets, e) < 0 ? -1 : originals_delete(w, e);
 }
 
 int prepare_run(const struct prepare_request *r, struct prepare_report *out, struct err *e)
 {
 	struct work w = {.r = r, .report = out, .lock = -1};
-	char *settings = settings_text(r);
 	*out = (struct prepare_report){0};
-	int rc = settings ? folders_open(&w, e) : err_nomem(e), there = 0;
+	int rc = folders_open(&w, e), there = 0;
+	char *settings = rc == 0 ? settings_text(r, w.n_targets) : NULL;
+	if (rc == 0 && !settings)
+		rc = err_nomem(e);
 	if (rc == 0)
 		there = read_manifest(&w, FOLDER_UNFINISHED, e);
 	if (rc == 0 && there == 0) {

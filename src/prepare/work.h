@@ -18,7 +18,6 @@ struct work {
 	struct checkpoint *c;
 	struct model *m;
 	struct layout layout;
-	uint32_t *target;   /* [layout.n_files] */
 	struct manifest manifest;
 	char **paths;	    /* [c->n_files] where the data are read */
 	struct encoder encoder;

@@ -320,6 +320,22 @@ def test_stripes(tmp, big):
     ok(r.returncode == 0 and logits(dst) == logits(big), "--stripe: the same bits", r.stderr)
     ok(0.5 < sizes[0] / max(sizes[1], 1) < 2, "both folders take about the same", sizes)
     ok(prepare(dst, "--verify").returncode == 0, "--verify follows the links")
+    layers = [{n.split(".")[2] for n in st_read(os.path.join(d, "striped", f))[0] if n.startswith("model.layers.")}
+              for d in dirs for f in weights_of(os.path.join(d, "striped"))]
+    ok(all(len(x) <= 1 for x in layers) and sorted(y for x in layers for y in x) == sorted(list("012345") * 2),
+       "each layer has a part in each folder", layers)
+    moe = os.path.join(tmp, "moe-striped")
+    r = prepare(os.path.join(MODELS, "qwen3-moe"), moe, "--stripe", ",".join(dirs), "--quant", "int8")
+    where = {n.rsplit(".", 2)[0]: set() for n in st_read_folder(moe) if ".experts." in n}
+    for d in dirs:
+        for f in weights_of(os.path.join(d, "moe-striped")):
+            for n in st_read(os.path.join(d, "moe-striped", f))[0]:
+                if ".experts." in n:
+                    where[n.rsplit(".", 2)[0]].add(d)
+    ok(where and all(len(x) == 1 for x in where.values()) and len({min(x) for x in where.values()}) == 2,
+       "an expert lies in one folder, the next in the other", r.stderr)
+    ok("layer 1 " in r.stdout and r.stdout.count("layer 1 ") == 1, "the error of a layer is told once", r.stdout)
+    refused("a prepared folder with other stripes", prepare(big, dst), "stripes=2", "choose another folder")
     refused("a stripe in SRC", prepare(big, dst + "2", "--stripe", os.path.join(big, "s")), "apart")
     rng = random.Random(3)
     n, rc, out = kill_loop(["prepare", big, dst + "3", "--stripe", ",".join(dirs)], rng, 0.04)

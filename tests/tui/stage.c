@@ -92,8 +92,8 @@ static void token_view(struct session_view *v, enum scene scene)
 	v->answer_max = 100;
 	v->why.token_s = scene == RESIDENT ? 0.0409 : 0.0672;
 	v->why.token_p95_s = scene == RESIDENT ? 0.0444 : 0.081;
-	v->why.now = scene == RESIDENT ? (struct predicted){0.0402, 0.0399, 0, 0.0399}
-				       : (struct predicted){0.0661, 0.0628, 0.0628, 0.0201};
+	v->why.now = scene == RESIDENT ? (struct predicted){0.0402, 0.0399, 0, 0.0399, 0}
+				       : (struct predicted){0.0661, 0.0628, 0.0628, 0.0201, 0};
 	if (scene == RESIDENT)
 		return;
 	v->why.help[0] = (struct predict_option){"--ram 132M", 132 << 20, 0.0204};
