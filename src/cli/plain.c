@@ -90,7 +90,8 @@ static void pump(struct plain *p)
 		}
 		if (idle)
 			return;
-		poll(&fd, 1, -1);
+		if (session_pending(p->s)) /* else the event that tells so may have been taken just now */
+			poll(&fd, 1, -1);
 	}
 }
 
