@@ -63,6 +63,17 @@ def sessions(home):
         ok("<h2>user</h2>" in f.read(), "--save writes HTML by the name")
 
 
+def quick(home):
+    """Commands that end at once, many: none may be waited for after it has ended."""
+    e = {**os.environ, "XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home}
+    try:
+        r = subprocess.run([AIRLCHAT, MODEL, "--plain"], env=e, input="/undo\n" * 3000, capture_output=True, text=True,
+                           timeout=60)
+        ok(r.stderr.count("nothing to undo") == 3000, "3000 commands that end at once", r.stderr[-300:])
+    except subprocess.TimeoutExpired as x:
+        ok(False, "3000 commands that end at once", x.stderr[-300:])
+
+
 def kv(home):
     out, err, _ = chat(home, ["Tell me about the sea.", "/keep"])
     ok("KV cache of" in err and "MiB" in err, "/keep tells the size", err)
@@ -163,7 +174,7 @@ def main():
     if not MODEL or not os.path.isfile(MODEL):
         skip("chat in plain mode", "AIRLCHAT_MODEL names no file")
         done()
-    for part in (commands, kv, attach, overflow, config):
+    for part in (commands, quick, kv, attach, overflow, config):
         with tempfile.TemporaryDirectory() as home:
             part(home)
             if part is commands:
