@@ -58,6 +58,7 @@ void ui_line(struct ui *u, char *line)
 
 void ui_stop(struct ui *u)
 {
+	session_view(u->s, &u->view); /* what is said is done about what is true now */
 	if (u->mode != MODE_LINE || u->popup.open) {
 		ui_key(u, KEY_ESC, "\x1b", 1);
 	} else if (u->editing) {
@@ -116,6 +117,23 @@ static void lay_out_more(struct ui *u)
 	u->more = more;
 }
 
+/* A key is shown at once, with what is known; ten times a second what the engine does is asked for. */
+static void show(struct ui *u)
+{
+	bool frame = clock_ns() - u->drawn >= FRAME_NS;
+	if (frame && (u->dirty || u->view.busy)) {
+		bool was = u->view.busy;
+		session_view(u->s, &u->view);
+		u->drawn = clock_ns();
+		ui_draw(u);
+		u->dirty = was && !u->view.busy; /* once more, when all is still */
+		u->urgent = false;
+	} else if (u->urgent && u->dirty) {
+		ui_draw(u);
+		u->dirty = u->urgent = false;
+	}
+}
+
 static void turn(struct ui *u)
 {
 	struct pollfd p[3] = {{STDIN_FILENO, POLLIN, 0}, {session_fd(u->s), POLLIN, 0},
@@ -133,14 +151,7 @@ static void turn(struct ui *u)
 		keyboard(u);
 	signals(u);
 	ui_events(u);
-	bool was = u->view.busy;
-	session_view(u->s, &u->view);
-	u->dirty |= was || u->view.busy;
-	if (u->dirty && (u->urgent || clock_ns() - u->drawn >= FRAME_NS)) {
-		ui_draw(u);
-		u->dirty = u->urgent = false;
-		u->drawn = clock_ns();
-	}
+	show(u);
 	lay_out_more(u);
 }
 

@@ -187,6 +187,32 @@ def escapes_come_apart():
     t.close()
 
 
+def sparing():
+    """While words come a hundred times a second: at most ten frames a second, 2% of a core."""
+    t = Terminal()
+    t.until(rb"F1")
+    t.send(b"slow\r")
+    t.until(rb"word20")
+
+    def on_cpu():  # ns of the UI's thread
+        return int(open(f"/proc/{t.pid}/task/{t.pid}/schedstat").read().split()[0])
+    seconds, frames, last = 4, 0, 0
+    began, cpu = time.monotonic(), on_cpu()
+    while time.monotonic() < began + seconds:
+        n = len(t.out)
+        t.read(0.02)
+        if len(t.out) > n:
+            frames += time.monotonic() - last > 0.02
+            last = time.monotonic()
+    share = (on_cpu() - cpu) / 1e9 / (time.monotonic() - began)
+    sanitized = "fsanitize" in open(os.path.join(tap.BUILD, "config.status")).read()
+    tap.ok(0 < frames <= 10 * seconds + 2, f"{frames} frames in {seconds} seconds, at most 10 a second", frames)
+    tap.ok(share <= 0.02 or sanitized, f"the screen takes {share:.1%} of a core, at most 2%", share)
+    t.send(b"\x03\x04")
+    tap.ok(t.end() == 0, "and stops at once")
+    t.close()
+
+
 PIECES = [b"\x1b", b"[", b"O", b"\x1b[A", b"\x1b[B", b"\x1b[5~", b"\x1b[6~", b"\x1b[H", b"\x1b[F", b"\x1bOP", b"\x1bOQ",
           b"\x1bOR", b"\x1bOS", b"\x1b[15~", b"\x1b[21~", b"\x1b\r", b"\n", b"\r", b"\t", b"\t\t", b"\x12", b"\x13", b"\x01",
           b"\x05", b"\x0b", b"\x19", b"\x14", b"\x1f", b"\x1bt", b"\x1b[<64;3;4M", b"\x1b[<0;70;9M", b"\x1b[<0;70;9m",
@@ -247,6 +273,7 @@ if __name__ == "__main__":
         ways_to_end()
         kinds_of_terminals()
         escapes_come_apart()
+        sparing()
         fuzz()
     finally:
         shutil.rmtree(DIR, ignore_errors=True)
