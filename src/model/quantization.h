@@ -52,11 +52,11 @@ uint64_t weight_step_scale_bytes(const struct weight *w); /* streamed scales of 
  * of the first. No bytes without scales of its own. */
 struct extent weight_scales(const struct weight *w, uint64_t row0, uint64_t rows, uint64_t *first);
 
-/* Fill dtype, scale, nested, scaling and offset of w, whose role, rows and cols are set, from slice number
- * `slice` of what is stored (0 of 1 for a weight of its own): rows x cols elements each. Blocks of scales
- * that don't begin where the slice does are an error. */
+/* Fill dtype, scale, nested, scaling and offset of w, whose role, rows and cols are set, from the rows
+ * that begin with number `row` of what is stored, its slices counted on (0 for a weight of its own). Blocks
+ * of scales that don't begin where these rows do are an error. */
 int weight_from_stored(struct weight *w, const struct checkpoint *c, const struct stored *s,
-	uint64_t slice, struct err *e);
+	uint64_t row, struct err *e);
 
 /* Floats of w->nested that belong to w, from w->nested_first on. */
 uint64_t weight_nested_count(const struct weight *w);

@@ -51,17 +51,16 @@ uint64_t weight_nested_count(const struct weight *w)
 	return w->nested ? (scale_count(&w->scaling, w->rows, w->cols) + group - 1) / group : 0;
 }
 
-/* Number of the slice's first scale; false when scales and slices don't begin together. A slice within
- * one rectangle has that rectangle for itself. */
-static bool first_scale(struct weight *w, const struct stored *s, uint64_t slice, uint64_t *first)
+/* Number of the first scale of the rows from `row` on; false when it does not begin there. Rows within one
+ * rectangle have that rectangle for themselves. */
+static bool first_scale(struct weight *w, const struct stored *s, uint64_t row, uint64_t *first)
 {
 	struct scaling *how = &w->scaling;
 	if (how->flat) {
-		*first = slice * w->rows * w->cols / how->flat;
-		return slice * w->rows * w->cols % how->flat == 0 &&
-			(!s->nested || *first % how->nested_group == 0);
+		*first = row * w->cols / how->flat;
+		return row * w->cols % how->flat == 0 && (!s->nested || *first % how->nested_group == 0);
 	}
-	uint64_t row = slice * w->rows, grid = row / s->grid_rows, in_grid = row % s->grid_rows;
+	uint64_t grid = row / s->grid_rows, in_grid = row % s->grid_rows;
 	uint64_t per_row = scale_count(how, 1, w->cols), group = in_grid / how->group_rows;
 	*first = grid * scale_count(how, s->grid_rows, w->cols) + group * per_row;
 	if (in_grid + w->rows > s->grid_rows)
@@ -73,7 +72,7 @@ static bool first_scale(struct weight *w, const struct stored *s, uint64_t slice
 	return in_grid % how->group_rows == 0;
 }
 
-static int slice_scales(struct weight *w, const struct checkpoint *c, const struct stored *s, uint64_t slice,
+static int slice_scales(struct weight *w, const struct checkpoint *c, const struct stored *s, uint64_t row,
 	struct err *e)
 {
 	const uint64_t each = scale_bytes(s->scaling.kind);
@@ -82,7 +81,7 @@ static int slice_scales(struct weight *w, const struct checkpoint *c, const stru
 	w->has_scaling = true;
 	w->scale = s->scale;
 	w->nested = s->nested;
-	if (!first_scale(w, s, slice, &first))
+	if (!first_scale(w, s, row, &first))
 		return err_set(e, ERR_UNSUPPORTED, "%s: tensor %s has blocks of scales across its parts of %u rows",
 			c->files[s->tensor->file].path, s->tensor->name, w->rows);
 	uint64_t n = scale_count(&w->scaling, w->rows, w->cols);
@@ -96,7 +95,7 @@ static int slice_scales(struct weight *w, const struct checkpoint *c, const stru
 }
 
 int weight_from_stored(struct weight *w, const struct checkpoint *c, const struct stored *s,
-	uint64_t slice, struct err *e)
+	uint64_t row, struct err *e)
 {
 	const struct tensor *t = s->tensor;
 	const char *path = c->files[t->file].path;
@@ -110,9 +109,9 @@ int weight_from_stored(struct weight *w, const struct checkpoint *c, const struc
 		return err_set(e, ERR_FORMAT, "%s: tensor %s has rows of %u elements, no multiple of %s's block",
 			path, t->name, w->cols, d->name);
 	w->row_bytes = dtype_bytes(s->dtype, w->cols);
-	w->offset = t->offset + slice * w->rows * w->row_bytes;
-	if (slice >= t->bytes || w->offset + w->rows * w->row_bytes > t->offset + t->bytes)
-		return err_set(e, ERR_FORMAT, "%s: tensor %s has no slice %llu of [%u, %u]", path, t->name,
-			(unsigned long long)slice, w->rows, w->cols);
-	return s->scale ? slice_scales(w, c, s, slice, e) : 0;
+	w->offset = t->offset + row * w->row_bytes;
+	if (row > t->bytes || w->offset + w->rows * w->row_bytes > t->offset + t->bytes)
+		return err_set(e, ERR_FORMAT, "%s: tensor %s has no part [%u, %u] from row %llu on", path, t->name,
+			w->rows, w->cols, (unsigned long long)row);
+	return s->scale ? slice_scales(w, c, s, row, e) : 0;
 }

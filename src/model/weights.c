@@ -231,7 +231,7 @@ static int take_slice(struct search *s, const struct stored *t, struct weight *w
 	const struct mla *a = &s->m->mla;
 	const char *path = s->c->files[t->tensor->file].path;
 	const bool head = w->role == ROLE_K_B || w->role == ROLE_V_B;
-	uint64_t slice = i;
+	uint64_t row = (uint64_t)i * w->rows;
 	bool fits = w->rows == 1 && !head ? t->n_dims == 2 && t->shape[0] == n && t->shape[1] == w->cols
 					    : t->n_dims == 3 && t->shape[0] == n && t->shape[1] == w->rows &&
 							t->shape[2] == w->cols;
@@ -240,19 +240,12 @@ static int take_slice(struct search *s, const struct stored *t, struct weight *w
 		w->transposed = w->role == ROLE_K_B; /* its rows are what the product with the key sums over */
 		w->rows = w->transposed ? a->nope : a->v;
 		w->cols = a->kv_rank;
-		slice = 2 * (uint64_t)i + (w->role == ROLE_V_B);
-		if (fits && a->nope != a->v && t->scale)
-			return err_set(s->e, ERR_UNSUPPORTED, "%s: tensor %s is quantized, and its heads have keys and values of different sizes",
-				path, t->tensor->name);
+		row = (uint64_t)i * (a->nope + a->v) + (w->transposed ? 0 : a->nope);
 	}
 	if (!fits)
 		return err_set(s->e, ERR_FORMAT, "%s: tensor %s has not the shape that the config wants: %u of [%u, %u]",
 			path, t->tensor->name, n, w->rows, w->cols);
-	if (weight_from_stored(w, s->c, t, head && a->nope != a->v && t->n_dims == 2 ? 0 : slice, s->e) < 0)
-		return -1;
-	if (head && a->nope != a->v && t->n_dims == 2)
-		w->offset += ((uint64_t)i * (a->nope + a->v) + (w->role == ROLE_V_B ? a->nope : 0)) * w->row_bytes;
-	return 0;
+	return weight_from_stored(w, s->c, t, row, s->e);
 }
 
 /* The n weights of a role that has one for each expert or head: one tensor for all, or one each (the

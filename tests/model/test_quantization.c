@@ -87,7 +87,7 @@ static void mxfp4_is_read(void **state)
 		uint8_t bytes[ROWS * COLS / 2], scale_bytes_[ROWS * COLS / 32];
 		uint64_t first;
 		float got[COLS];
-		assert_int_equal(weight_from_stored(&w, c, &s, (uint64_t)expert, &e), 0);
+		assert_int_equal(weight_from_stored(&w, c, &s, (uint64_t)expert * w.rows, &e), 0);
 		assert_true(w.has_scaling && w.scales_streamed);
 		const struct extent x = weight_scales(&w, 0, ROWS, &first);
 		assert_int_equal(x.bytes, sizeof(scale_bytes_));
@@ -106,7 +106,7 @@ static void mxfp4_is_read(void **state)
 		}
 	}
 	struct weight w = {.role = ROLE_UP, .rows = ROWS, .cols = COLS};
-	assert_int_equal(weight_from_stored(&w, c, &s, EXPERTS, &e), -1);
+	assert_int_equal(weight_from_stored(&w, c, &s, EXPERTS * w.rows, &e), -1);
 	assert_non_null(strstr(e.msg, "up_blocks"));
 	quantization_close(q);
 	checkpoint_close(c);
@@ -170,7 +170,7 @@ static void slices_find_their_scales(void **state)
 		for (uint64_t k = 0; k < n; k++) {
 			struct err e = ERR_INIT;
 			struct weight w = {.role = ROLE_UP, .rows = cases[i].rows, .cols = cols};
-			if (weight_from_stored(&w, &c, &s, k, &e) < 0) {
+			if (weight_from_stored(&w, &c, &s, k * w.rows, &e) < 0) {
 				assert_non_null(strstr(e.msg, "across"));
 				ok = false;
 				continue;
