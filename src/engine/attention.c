@@ -103,11 +103,14 @@ int attention_forward(struct engine *en, const struct pass *p, uint32_t layer, f
 		return mla_forward(en, p, layer, y, x, e);
 	if (project(en, layer, &l, qkv, x, n, e) < 0)
 		return -1;
+	if (m->rope_first)
+		rotate(en, layer, qkv, &l, n);
 	norm_heads(en, layer, ROLE_Q_NORM, qkv, l.width, l.q, m->heads, n);
 	norm_heads(en, layer, ROLE_K_NORM, qkv, l.width, l.k, m->kv_heads, n);
 	if (m->clip_qkv > 0)
 		b->ops->clamp(b, qkv, m->clip_qkv, (size_t)n * l.width);
-	rotate(en, layer, qkv, &l, n);
+	if (!m->rope_first)
+		rotate(en, layer, qkv, &l, n);
 	grow(en, qkv, &l, n);
 	b->ops->kv_store(b, en->k[layer], kt, qkv, l.width, l.k, m->kv_heads, m->head_dim, en->w.new_cells, n);
 	b->ops->kv_store(b, en->v[layer], kt, qkv, l.width, l.v, m->kv_heads, m->head_dim, en->w.new_cells, n);

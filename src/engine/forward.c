@@ -200,6 +200,7 @@ static int embed(struct engine *en, const struct pass *p, struct err *e)
 	}
 	if (m->embed_scale != 1)
 		b->ops->scale(b, to, m->embed_scale, (size_t)p->n * m->embed_dim);
+	forward_norm(en, m->n_layers, ROLE_EMBED_NORM, to, to, p->n);
 	if (projected && forward_matmul(en, m->n_layers, ROLE_PROJ_IN, en->w.x, m->hidden, to, m->embed_dim,
 				 p->n, e) < 0)
 		return -1;
@@ -241,7 +242,10 @@ static void place_growth(struct engine *en, const struct pass *p)
 		return;
 	for (uint32_t i = 0; i < p->n; i++) {
 		const double position = (double)p->pos0 + i + 1;
-		en->s.growth[i] = position > g->from ? (float)(log(position) / log(g->from)) : 1;
+		if (g->kind == GROWTH_STEPS)
+			en->s.growth[i] = (float)(1 + g->beta * log(1 + floor((position - 1) / g->from)));
+		else
+			en->s.growth[i] = position > g->from ? (float)(log(position) / log(g->from)) : 1;
 	}
 	b->ops->upload(b, QUEUE_COMPUTE, en->w.growth, en->s.growth, p->n * sizeof(float));
 }

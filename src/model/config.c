@@ -173,7 +173,7 @@ static void read_dimensions(struct config *c, struct model *m)
 	m->hidden = config_count(c, "hidden_size|n_embd|n_embed|d_model", d->hidden);
 	m->embed_dim = m->hidden;
 	m->n_layers = config_count(c, "num_hidden_layers|n_layer|num_layers|n_layers", d->layers);
-	m->heads = config_count(c, "num_attention_heads|n_head|n_heads", d->heads);
+	m->heads = config_count(c, "num_attention_heads|n_head|n_heads|num_heads", d->heads);
 	/* null is not the default, but what follows from the other numbers */
 	uint32_t kv = has_null(c, "num_key_value_heads") || !d->kv_heads ? m->heads : d->kv_heads;
 	uint32_t dim = has_null(c, "head_dim") || !d->head_dim ? m->hidden / m->heads : d->head_dim;
@@ -260,8 +260,12 @@ static void read_model(struct config *c, struct model *m)
 		m->window = config_count_or_none(c, "sliding_window", m->arch->defaults.window);
 		config_windows(c, m, 0);
 	}
+	const uint32_t head_dim = m->head_dim;
+	if (m->arch->flags & ARCH_LATENT) /* only a part of its own is rotated */
+		m->head_dim = config_count(c, "qk_rope_head_dim", m->arch->defaults.head_dim ? m->arch->defaults.head_dim : 64);
 	if (m->n_ropes)
 		config_rope(c, m);
+	m->head_dim = head_dim;
 	if (!c->failed && m->arch->json)
 		m->arch->json(c, m);
 }

@@ -20,6 +20,25 @@ static void plain_heads(struct config *c, struct model *m)
 	m->attn_scale = 1.0f / sqrtf((float)m->head_dim);
 }
 
+/* InternLM 1.1 keeps its rope under a key of its own. */
+void json_llama(struct config *c, struct model *m)
+{
+	const cJSON *s = config_get(c->text, "rotary");
+	const char *type = s ? config_string(c, s, "type") : "";
+	if (!*type)
+		return;
+	m->rope[0].theta = config_number(c, s, "base", 10000);
+	m->rope[0].factor = config_number(c, s, "scaling_factor", 1);
+	if (!strcmp(type, "dynamic")) {
+		m->rope[0].kind = ROPE_DYNAMIC;
+		m->rope[0].original_ctx = m->ctx_train;
+	} else if (strcmp(type, "origin") != 0) {
+		config_refuse(c, "rope type \"%s\" is not supported", type);
+	}
+	if (!(m->rope[0].theta > 0) || !(m->rope[0].factor > 0) || m->ctx_train < 2)
+		config_fail(c, "rotary", "has senseless numbers");
+}
+
 void json_qwen2(struct config *c, struct model *m)
 {
 	if (!config_flag(c, "use_sliding_window", false)) {
@@ -260,7 +279,7 @@ void json_qwen(struct config *c, struct model *m)
 		m->rope[0].original_ctx = trained;
 	}
 	if (config_flag(c, "use_logn_attn", true))
-		m->growth = (struct query_growth){GROWTH_LOG, trained};
+		m->growth = (struct query_growth){.kind = GROWTH_LOG, .from = trained};
 	if (!config_flag(c, "no_bias", true))
 		config_refuse(c, "biases of all layers (no_bias false) are not supported");
 }
@@ -290,4 +309,130 @@ void json_minicpm(struct config *c, struct model *m)
 	m->logit_scale = (float)(base / m->hidden);
 	if (config_get(c->text, "num_experts"))
 		config_refuse(c, "the mixture of experts of model type \"minicpm\" is not supported");
+}
+
+/* Without the key it is as published. A number of mscale and the like is Mistral's, whose own is 1. */
+void json_ministral3(struct config *c, struct model *m)
+{
+	const cJSON *s = config_get(c->text, "rope_parameters|rope_scaling");
+	struct rope_params *r = &m->rope[0];
+	if (!s)
+		*r = (struct rope_params){.kind = ROPE_YARN, .rot = r->rot, .theta = r->theta, .factor = 16,
+			.beta_fast = 32, .beta_slow = 1, .attention = 1, .truncate = true, .proportion = 1,
+			.original_ctx = 16384};
+	const double beta = config_number(c, s, "llama_4_scaling_beta", s ? 0 : 0.1);
+	const double from = config_number(c, s, "original_max_position_embeddings", s ? m->ctx_train : 16384);
+	if (!(from >= 1 && from <= 1e9))
+		config_fail(c, "original_max_position_embeddings", "is not a sensible number");
+	else if (beta != 0)
+		m->growth = (struct query_growth){.kind = GROWTH_STEPS, .from = (uint32_t)from, .beta = beta};
+}
+
+/* What files call dynamic has a fixed base. */
+void json_hunyuan(struct config *c, struct model *m)
+{
+	struct rope_params *r = &m->rope[0];
+	const double alpha = config_number(c, config_get(c->text, "rope_parameters|rope_scaling"), "alpha", 0);
+	m->rope_first = true;
+	if (r->kind != ROPE_DYNAMIC || alpha == 0)
+		return;
+	r->kind = ROPE_DEFAULT;
+	r->theta *= pow(alpha, (double)r->rot / (r->rot - 2));
+	if (!(r->theta > 0) || !isfinite(r->theta))
+		config_fail(c, "alpha", "is no sensible number");
+}
+
+void json_cwm(struct config *c, struct model *m)
+{
+	struct rope_params *r = &m->rope[0];
+	if (!config_get(c->text, "rope_parameters|rope_scaling"))
+		*r = (struct rope_params){.kind = ROPE_LLAMA3, .rot = r->rot, .theta = r->theta, .factor = 16,
+			.attention = 1, .low_freq_factor = 1, .high_freq_factor = 4, .proportion = 1,
+			.original_ctx = 8192};
+	for (uint32_t i = 0; !config_get(c->text, "layer_types") && i < m->n_layers; i++)
+		m->layers[i].windowed = m->window && i % 4 != 0;
+}
+
+/* rotary_dim dimensions of a head are rotated. */
+void json_gptj(struct config *c, struct model *m)
+{
+	plain_heads(c, m);
+	m->rope[0].rot = config_count(c, "rotary_dim", 64);
+	if (m->rope[0].rot % 2 || m->rope[0].rot > m->head_dim)
+		config_fail(c, "rotary_dim", "makes no sense");
+}
+
+void json_bigcode(struct config *c, struct model *m)
+{
+	plain_heads(c, m);
+	if (config_flag(c, "multi_query", true))
+		m->kv_heads = 1;
+	else
+		m->qkv_groups = true;
+	if (!config_flag(c, "scale_attn_weights", true))
+		m->attn_scale = 1;
+	if (config_flag(c, "add_cross_attention", false))
+		config_refuse(c, "cross attention is not supported");
+}
+
+/* attention_types: [[["global", "local"], 12]], kinds and how often they are repeated; or attention_layers,
+ * a kind for each. Scores are not scaled. */
+void json_gpt_neo(struct config *c, struct model *m)
+{
+	const cJSON *list = config_get(c->text, "attention_layers"), *types = config_get(c->text, "attention_types");
+	const cJSON *item, *kind, *pairs = list ? NULL : types;
+	uint32_t n = 0;
+	plain_heads(c, m);
+	m->attn_scale = 1;
+	m->window = config_count(c, "window_size", 256);
+	for (uint32_t i = 0; i < m->n_layers; i++)
+		m->layers[i].windowed = i % 2; /* what silence means */
+	cJSON_ArrayForEach(kind, list)
+		if (n < m->n_layers)
+			m->layers[n++].windowed = cJSON_IsString(kind) && !strcmp(kind->valuestring, "local");
+	cJSON_ArrayForEach(item, pairs) {
+		const cJSON *kinds = cJSON_GetArrayItem(item, 0), *times = cJSON_GetArrayItem(item, 1);
+		for (double t = 0; cJSON_IsNumber(times) && t < times->valuedouble && n < m->n_layers; t++)
+			cJSON_ArrayForEach(kind, kinds)
+				if (n < m->n_layers)
+					m->layers[n++].windowed = cJSON_IsString(kind) &&
+						!strcmp(kind->valuestring, "local");
+		if (!cJSON_IsArray(kinds) || cJSON_GetArraySize(kinds) == 0)
+			break;
+	}
+	if ((list || types) && n != m->n_layers)
+		config_fail(c, "attention_types", "does not name the kind of each layer");
+}
+
+static void all_alibi(struct model *m)
+{
+	m->alibi = 1;
+	for (uint32_t i = 0; i < m->n_layers; i++)
+		m->layers[i].rope = ROPE_NONE;
+}
+
+void json_bloom(struct config *c, struct model *m)
+{
+	plain_heads(c, m);
+	all_alibi(m);
+	m->qkv_groups = true;
+	m->ctx_train = config_count(c, "seq_length", 2048);
+	if (config_flag(c, "apply_residual_connection_post_layernorm", false))
+		config_refuse(c, "apply_residual_connection_post_layernorm is not supported");
+}
+
+void json_mpt(struct config *c, struct model *m)
+{
+	const cJSON *a = config_get(c->text, "attn_config");
+	const cJSON *alibi = config_get(a, "alibi"), *norms = config_get(a, "qk_ln");
+	const char *kind = config_string(c, a, "attn_type");
+	plain_heads(c, m);
+	all_alibi(m);
+	m->ffn = config_count(c, "expansion_ratio", 4) * m->hidden;
+	m->clip_qkv = (float)config_number(c, a, "clip_qkv", 0);
+	m->attn_scale = (float)config_number(c, a, "softmax_scale", m->attn_scale);
+	if ((alibi && !cJSON_IsTrue(alibi)) || cJSON_IsTrue(norms) || (*kind && strcmp(kind, "multihead_attention") != 0) ||
+		config_number(c, a, "alibi_bias_max", 8) != 8 || !config_flag(c, "no_bias", true) ||
+		config_get(c->text, "logit_scale"))
+		config_refuse(c, "this attention of model type \"mpt\" is not supported");
 }

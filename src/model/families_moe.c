@@ -79,6 +79,12 @@ void json_qwen3_moe(struct config *c, struct model *m)
 	qwen_experts(c, m, 128, 8, 768);
 }
 
+void json_qwen3_vl_moe(struct config *c, struct model *m)
+{
+	qwen_experts(c, m, 60, 4, 1408);
+	m->moe.normalize = true; /* whatever norm_topk_prob says */
+}
+
 void json_olmoe(struct config *c, struct model *m)
 {
 	m->clip_qkv = (float)config_number(c, c->text, "clip_qkv", 0);
@@ -196,6 +202,164 @@ void json_gpt_oss(struct config *c, struct model *m)
 			m->layers[i].windowed = m->window && i % 2 == 0;
 	json_layers(c, m, 0, 1, NULL);
 	check(c, m);
+}
+
+/* --- more of config.json ------------------------------------------------------------------------ */
+
+/* The MLA of DeepSeek with the scales of MiniCPM. */
+void json_minicpm3(struct config *c, struct model *m)
+{
+	struct mla *a = &m->mla;
+	latent_attention(c, m);
+	a->kv_rank = config_count(c, "kv_lora_rank", 256);
+	if (!config_get(c->text, "q_lora_rank"))
+		a->q_rank = cJSON_HasObjectItem(c->text, "q_lora_rank") ? 0 : 768;
+	a->nope = config_count(c, "qk_nope_head_dim", 64);
+	a->v = config_count(c, "v_head_dim", m->hidden / m->heads);
+	m->head_dim = a->nope + a->rope;
+	m->attn_scale = 1.0f / sqrtf((float)m->head_dim);
+	scale_yarn(c, m);
+	m->embed_scale = (float)config_number(c, c->text, "scale_emb", 12);
+	const bool none = cJSON_HasObjectItem(c->text, "scale_depth") && !config_get(c->text, "scale_depth");
+	m->residual_scale = none ? 1 : (float)(config_number(c, c->text, "scale_depth", 1.4) / sqrt(m->n_layers));
+	const bool whole = cJSON_HasObjectItem(c->text, "dim_model_base") && !config_get(c->text, "dim_model_base");
+	m->logit_scale = whole ? 1 : (float)(config_number(c, c->text, "dim_model_base", 256) / m->hidden);
+}
+
+/* A number, or a list of the same number for each layer. */
+static uint32_t same_count(struct config *c, const char *key, uint32_t fallback)
+{
+	const cJSON *v = config_get(c->text, key), *one;
+	if (!cJSON_IsArray(v) || !v->child)
+		return config_count(c, key, fallback);
+	cJSON_ArrayForEach(one, v)
+		if (!cJSON_IsNumber(one) || one->valuedouble != v->child->valuedouble || !(one->valuedouble >= 1) ||
+			one->valuedouble > 1e6) {
+			config_refuse(c, "%s that differs from layer to layer is not supported", key);
+			return fallback;
+		}
+	return (uint32_t)v->child->valuedouble;
+}
+
+void json_hunyuan_moe(struct config *c, struct model *m)
+{
+	json_hunyuan(c, m);
+	m->moe = (struct moe){.n_experts = same_count(c, "num_experts", 1), .top_k = same_count(c, "moe_topk", 1),
+		.scale = 1, .groups = 1, .top_groups = 1, .normalize = true, .ffn = m->ffn, .shared_ffn = m->ffn};
+	json_layers(c, m, 0, 1, NULL);
+	check(c, m);
+}
+
+void json_granite_moe(struct config *c, struct model *m)
+{
+	json_granite(c, m);
+	json_experts(c, m, "num_local_experts", 8, 2);
+	m->moe.score = ROUTE_TOPK_SOFTMAX;
+	json_layers(c, m, 0, 1, NULL);
+	check(c, m);
+}
+
+void json_granite_shared(struct config *c, struct model *m)
+{
+	json_granite_moe(c, m);
+	m->moe.shared_ffn = config_count_or_none(c, "shared_intermediate_size", 1024);
+}
+
+/* Of the hybrids those whose layers all have attention. */
+void json_granite_hybrid(struct config *c, struct model *m)
+{
+	const cJSON *types = config_get(c->text, "layer_types|layers_block_type"), *t;
+	const char *rope = config_string(c, c->text, "position_embedding_type");
+	uint32_t attention = 0;
+	cJSON_ArrayForEach(t, types)
+		attention += cJSON_IsString(t) &&
+			(!strcmp(t->valuestring, "attention") || !strcmp(t->valuestring, "full_attention"));
+	if (attention != m->n_layers) {
+		config_refuse(c, "state-space layers (Mamba) are not supported");
+		return;
+	}
+	if (strcmp(rope, "rope") != 0)
+		for (uint32_t i = 0; i < m->n_layers; i++)
+			m->layers[i].rope = ROPE_NONE;
+	if (config_count_or_none(c, "num_local_experts", 8)) {
+		json_granite_shared(c, m);
+	} else {
+		json_granite(c, m);
+		m->ffn = config_count(c, "shared_intermediate_size", 1024);
+	}
+}
+
+void json_ernie_moe(struct config *c, struct model *m)
+{
+	const uint32_t first = config_count_or_none(c, "moe_layer_start_index", 1);
+	const double last = config_number(c, c->text, "moe_layer_end_index", -1);
+	json_experts(c, m, "moe_num_experts", 64, 6);
+	m->moe.top_k = config_count(c, "moe_k", 6);
+	m->moe.ffn = config_count(c, "moe_intermediate_size", 1536);
+	m->moe.normalize = true;
+	m->moe.shared_ffn = config_count_or_none(c, "moe_num_shared_experts", 2) % 4096 * m->moe.ffn;
+	json_layers(c, m, first, config_count(c, "moe_layer_interval", 1), NULL);
+	for (uint32_t i = 0; last >= 0 && i < m->n_layers; i++)
+		m->layers[i].experts = m->layers[i].experts && i <= last;
+	check(c, m);
+}
+
+/* rotary_dim in files is what partial_rotary_factor stands for elsewhere. */
+void json_minimax_m2(struct config *c, struct model *m)
+{
+	json_experts(c, m, "num_local_experts", 256, 8);
+	m->moe.score = ROUTE_SIGMOID;
+	m->moe.normalize = true;
+	if (config_get(c->text, "rotary_dim"))
+		m->rope[0].rot = config_count(c, "rotary_dim", m->head_dim);
+	json_layers(c, m, 0, 1, NULL);
+	check(c, m);
+}
+
+void json_dots1(struct config *c, struct model *m)
+{
+	const uint32_t full = config_count_or_none(c, "max_window_layers", 62);
+	if (!config_get(c->text, "layer_types"))
+		for (uint32_t i = 0; i < m->n_layers; i++)
+			m->layers[i].windowed = m->window && i >= full;
+	deepseek_experts(c, m, 0, 0, 1408, 0, 0);
+	m->moe.score = ROUTE_SIGMOID;
+	m->moe.group_sum2 = true;
+	m->moe.normalize = config_flag(c, "norm_topk_prob", false);
+	if (m->moe.n_experts)
+		check(c, m);
+}
+
+/* GLM 4.7 Flash: DeepSeek V3 by other numbers. */
+void json_glm4_lite(struct config *c, struct model *m)
+{
+	const cJSON *types = config_get(c->text, "mlp_layer_types"), *t = types ? types->child : NULL;
+	latent_attention(c, m);
+	if (!config_get(c->text, "q_lora_rank") && !cJSON_HasObjectItem(c->text, "q_lora_rank"))
+		m->mla.q_rank = 768;
+	deepseek_experts(c, m, 64, 4, 1536, 1, 1);
+	m->moe.score = ROUTE_SIGMOID;
+	m->moe.group_sum2 = true;
+	m->moe.normalize = config_flag(c, "norm_topk_prob", true);
+	m->moe.scale = (float)config_number(c, c->text, "routed_scaling_factor", 1.8);
+	for (uint32_t i = 0; t && i < m->n_layers; i++, t = t->next)
+		m->layers[i].experts = cJSON_IsString(t) && !strcmp(t->valuestring, "sparse");
+	if (!config_flag(c, "rope_interleave", true))
+		m->rope_style = ROPE_HALF;
+	check(c, m);
+}
+
+/* DeepSeek's first mixture, with Llama's attention. */
+void json_deepseek1(struct config *c, struct model *m)
+{
+	const char *score = config_string(c, c->text, "scoring_func");
+	deepseek_experts(c, m, 0, 0, 1407, 0, 0);
+	m->moe.groups = m->moe.top_groups = 1;
+	m->moe.normalize = config_flag(c, "norm_topk_prob", false);
+	if (*score && strcmp(score, "softmax") != 0)
+		config_refuse(c, "scoring_func \"%s\" is not supported", score);
+	if (m->moe.n_experts)
+		check(c, m);
 }
 
 /* --- GGUF --------------------------------------------------------------------------------------- */

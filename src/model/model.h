@@ -60,8 +60,13 @@ struct mla {
 
 /* Queries of later positions are multiplied. */
 struct query_growth {
-	enum { GROWTH_NONE, GROWTH_LOG /* by log(position) / log(from), positions counted from 1 (Qwen 1) */ } kind;
+	enum {
+		GROWTH_NONE,
+		GROWTH_LOG,   /* by log(position) / log(from), positions counted from 1 (Qwen 1) */
+		GROWTH_STEPS, /* by 1 + beta * log(1 + floor(position / from)), counted from 0 (Ministral 3) */
+	} kind;
 	uint32_t from; /* the position from which on they are */
+	double beta;
 };
 
 struct arch; /* a row of the family table */
@@ -78,6 +83,7 @@ struct model {
 	bool norm_last;	    /* x = norm(x + f(x)) instead of x + f(norm(x)) (OPT-350m) */
 	bool norm_head_rows; /* NormHead: rows of the head are scaled to length 1 */
 	bool parallel;	    /* attention and FFN of the same x */
+	bool rope_first;    /* heads are rotated, then normed */
 	bool qkv_groups;    /* a fused qkv is (q.. k v) per kv head; else all q, all k, all v */
 	enum act_kind act;
 	bool tied;

@@ -11,7 +11,6 @@
 		"@layers.%u.mlp.experts.%u.down_proj.weight|@layers.%u.mlp.experts.down_proj"
 
 #define DEEPSEEK_SHARED                                                                           \
-	[ROLE_ROUTER_CHOICE] = "@layers.%u.mlp.gate.e_score_correction_bias",                     \
 	[ROLE_SHARED_GATE] = "@layers.%u.mlp.shared_experts.gate_proj.weight",                    \
 	[ROLE_SHARED_UP] = "@layers.%u.mlp.shared_experts.up_proj.weight",                        \
 	[ROLE_SHARED_DOWN] = "@layers.%u.mlp.shared_experts.down_proj.weight"
@@ -35,11 +34,14 @@ role_names names_qwen2_moe = {
 
 role_names names_qwen3_moe = {QWEN_EXPERTS};
 
-role_names names_glm4_moe = {QWEN_EXPERTS, DEEPSEEK_SHARED};
+#define DEEPSEEK_CHOICE [ROLE_ROUTER_CHOICE] = "@layers.%u.mlp.gate.e_score_correction_bias"
+
+role_names names_glm4_moe = {QWEN_EXPERTS, DEEPSEEK_SHARED, DEEPSEEK_CHOICE};
 
 role_names names_deepseek = {
 	QWEN_EXPERTS,
 	DEEPSEEK_SHARED,
+	DEEPSEEK_CHOICE,
 	[ROLE_Q_A] = "@layers.%u.self_attn.q_a_proj.weight",
 	[ROLE_Q_A_NORM] = "@layers.%u.self_attn.q_a_layernorm.weight",
 	[ROLE_Q_B] = "@layers.%u.self_attn.q_b_proj.weight",
@@ -49,6 +51,25 @@ role_names names_deepseek = {
 	[ROLE_KV_A_NORM] = "@layers.%u.self_attn.kv_a_layernorm.weight",
 	[ROLE_K_B] = "@layers.%u.self_attn.kv_b_proj.weight",
 	[ROLE_V_B] = "@layers.%u.self_attn.kv_b_proj.weight",
+};
+
+role_names names_deepseek1 = {QWEN_EXPERTS, DEEPSEEK_SHARED};
+
+role_names names_ernie_moe = {
+	QWEN_EXPERTS,
+	DEEPSEEK_SHARED,
+	[ROLE_ROUTER_CHOICE] = "@layers.%u.mlp.moe_statics.e_score_correction_bias",
+};
+
+role_names names_minimax_m2 = {
+	[ROLE_ROUTER] = "@layers.%u.block_sparse_moe.gate.weight|@layers.%u.mlp.gate.weight",
+	[ROLE_ROUTER_CHOICE] =
+		"@layers.%u.block_sparse_moe.e_score_correction_bias|@layers.%u.mlp.e_score_correction_bias",
+	[ROLE_EXPERT_GATE_UP] = "@layers.%u.mlp.experts.gate_up_proj",
+	[ROLE_EXPERT_GATE] = "@layers.%u.block_sparse_moe.experts.%u.w1.weight",
+	[ROLE_EXPERT_UP] = "@layers.%u.block_sparse_moe.experts.%u.w3.weight",
+	[ROLE_EXPERT_DOWN] =
+		"@layers.%u.block_sparse_moe.experts.%u.w2.weight|@layers.%u.mlp.experts.down_proj",
 };
 
 role_names names_gpt_oss = {

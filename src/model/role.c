@@ -48,6 +48,8 @@ bool role_is_global(enum role role)
 	case ROLE_EMBED:
 	case ROLE_POS_EMBED:
 	case ROLE_PROJ_IN:
+	case ROLE_EMBED_NORM:
+	case ROLE_EMBED_NORM_BIAS:
 	case ROLE_OUT_NORM:
 	case ROLE_OUT_NORM_BIAS:
 	case ROLE_PROJ_OUT:
@@ -64,12 +66,13 @@ bool role_is_global(enum role role)
 
 bool role_is_optional(enum role role)
 {
-	return role >= ROLE_ATTN_NORM_BIAS;
+	return role >= ROLE_EMBED_NORM;
 }
 
 enum role role_bias(enum role role)
 {
 	static const enum role of[ROLES] = {
+		[ROLE_EMBED_NORM] = ROLE_EMBED_NORM_BIAS,
 		[ROLE_ATTN_NORM] = ROLE_ATTN_NORM_BIAS,
 		[ROLE_QKV] = ROLE_QKV_BIAS,
 		[ROLE_Q] = ROLE_Q_BIAS,

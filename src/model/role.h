@@ -43,6 +43,8 @@ enum role {
 	ROLE_PROJ_OUT, /* [embed_dim, hidden] */
 	ROLE_HEAD,     /* [vocab, embed_dim]; the embedding's tensor when tied */
 	/* From here on a tensor that is not there means that the model has none. */
+	ROLE_EMBED_NORM, /* of the embeddings (BLOOM) */
+	ROLE_EMBED_NORM_BIAS,
 	ROLE_ATTN_NORM_BIAS,
 	ROLE_QKV_BIAS,
 	ROLE_Q_BIAS,

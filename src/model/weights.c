@@ -30,8 +30,7 @@ static void role_shape(const struct model *m, enum role role, uint64_t *rows, ui
 		[ROLE_PROJ_IN] = {m->hidden, m->embed_dim},
 		[ROLE_QKV] = {q + 2 * kv, m->hidden},
 		[ROLE_Q] = {q, m->hidden},
-		[ROLE_K] = {kv, m->hidden},
-		[ROLE_V] = {kv, m->hidden},
+		[ROLE_K] = {kv, m->hidden}, [ROLE_V] = {kv, m->hidden},
 		[ROLE_Q_A] = {a->q_rank, m->hidden},
 		[ROLE_Q_A_NORM] = {0, a->q_rank},
 		[ROLE_Q_B] = {q, a->q_rank},
@@ -57,8 +56,7 @@ static void role_shape(const struct model *m, enum role role, uint64_t *rows, ui
 		[ROLE_HEAD] = {m->vocab, m->embed_dim},
 		[ROLE_QKV_BIAS] = {0, q + 2 * kv},
 		[ROLE_Q_BIAS] = {0, q},
-		[ROLE_K_BIAS] = {0, kv},
-		[ROLE_V_BIAS] = {0, kv},
+		[ROLE_K_BIAS] = {0, kv}, [ROLE_V_BIAS] = {0, kv},
 		[ROLE_Q_A_BIAS] = {0, a->q_rank},
 		[ROLE_KV_A_BIAS] = {0, (uint64_t)a->kv_rank + a->rope},
 		[ROLE_GATE_UP_BIAS] = {0, 2 * (uint64_t)m->ffn},
@@ -248,6 +246,17 @@ static int take_slice(struct search *s, const struct stored *t, struct weight *w
 	return weight_from_stored(w, s->c, t, row, s->e);
 }
 
+/* Is a stack of experts' matrices [in, out]? Files of some families exist in both forms; the shape tells,
+ * the family where it doesn't. */
+static bool is_turned(const struct search *s, enum role role, const struct stored *t, uint64_t rows, uint64_t cols)
+{
+	const bool usual = is_transposed(s, role) && !t->flipped;
+	if (!role_is_expert(role) || t->n_dims != 3 || t->scale || rows == cols)
+		return usual;
+	return t->shape[1] == cols && t->shape[2] == rows ? true
+		: t->shape[1] == rows && t->shape[2] == cols ? false : usual;
+}
+
 /* The n weights of a role that has one for each expert or head: one tensor for all, or one each (the
  * second %u of the pattern). Returns as weight_resolve does. */
 static int find_copies(struct search *s, enum role role, uint32_t layer, const char *pattern,
@@ -266,7 +275,7 @@ static int find_copies(struct search *s, enum role role, uint32_t layer, const c
 		if (stored_find(&t, s->m->quantization, name, s->e) < 0)
 			return -1;
 		for (uint32_t i = 0; t.tensor && i < n; i++) {
-			bool turned = is_transposed(s, role) && !t.flipped && rows;
+			bool turned = rows && is_turned(s, role, &t, rows, cols);
 			w[i] = (struct weight){.role = role, .layer = layer, .transposed = turned,
 				.rows = (uint32_t)(turned ? cols : rows ? rows : 1),
 				.cols = (uint32_t)(turned ? rows : cols)};
@@ -410,6 +419,36 @@ static void choose_tied(struct search *s)
 	s->m->tied = true;
 }
 
+/* A bias beside a weight that is used is part of the model's equations. One that the family has no place
+ * for is refused, rather than left out. */
+static int refuse_unused_biases(const struct search *s)
+{
+	static const char bias[] = ".bias", weight[] = ".weight";
+	const struct checkpoint *c = s->c;
+	const struct model *m = s->m;
+	char name[NAME_MAX_LEN];
+	int rc = 0;
+	bool *used = mem_array(c->n_tensors, sizeof(*used));
+	if (!used)
+		return err_nomem(s->e);
+	for (size_t i = 0; i < m->n_weights; i++)
+		if (m->weights[i].tensor)
+			used[m->weights[i].tensor - c->tensors] = true;
+	for (size_t i = 0; rc == 0 && i < c->n_tensors; i++) {
+		const struct tensor *t = &c->tensors[i];
+		size_t n = strlen(t->name), end = sizeof(bias) - 1;
+		if (used[i] || n <= end || n + sizeof(weight) > sizeof(name) || strcmp(t->name + n - end, bias) != 0)
+			continue;
+		snprintf(name, sizeof(name), "%.*s%s", (int)(n - end), t->name, weight);
+		const struct tensor *w = checkpoint_find(c, name);
+		if (w && used[w - c->tensors])
+			rc = err_set(s->e, ERR_UNSUPPORTED, "%s: tensor %s is a bias that this kind of model has no place for",
+				c->files[t->file].path, t->name);
+	}
+	free(used);
+	return rc;
+}
+
 int weights_find(struct model *m, const struct checkpoint *c, struct err *e)
 {
 	struct search s = {.m = m, .c = c, .e = e};
@@ -435,5 +474,5 @@ int weights_find(struct model *m, const struct checkpoint *c, struct err *e)
 			if (role_is_global((enum role)r) == (layer == m->n_layers) &&
 				add_weight(&s, (enum role)r, layer) < 0)
 				return -1;
-	return 0;
+	return refuse_unused_biases(&s);
 }

@@ -10,6 +10,7 @@ import argparse, json, os, random, shutil
 
 import torch
 import transformers as T
+from safetensors.torch import load_file, save_file
 
 V = 72
 
@@ -29,6 +30,14 @@ def plain(*drop, **kw):
     return base
 
 
+def small(**kw):
+    """For families that differ from others in little."""
+    return c(**dict(dict(hidden_size=16, intermediate_size=24, num_attention_heads=2, num_key_value_heads=1), **kw))
+
+
+MLA = dict(num_attention_heads=2, num_key_value_heads=2, q_lora_rank=12, kv_lora_rank=16, qk_rope_head_dim=4,
+           qk_nope_head_dim=8, v_head_dim=12)
+GRANITE = dict(embedding_multiplier=6.0, attention_multiplier=0.2, residual_multiplier=0.3, logits_scaling=3.0)
 FALCON = dict(vocab_size=V, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, bos_token_id=1,
               eos_token_id=2, max_position_embeddings=256)
 LONGROPE = dict(rope_type="longrope", short_factor=[1.0, 1.1, 1.2, 1.5], long_factor=[1.0, 2.0, 4.0, 8.0],
@@ -135,7 +144,57 @@ MODELS = {
     "gpt-oss": ("GptOssConfig", c(head_dim=16, num_local_experts=4, num_experts_per_tok=2, sliding_window=9,
                                   rope_scaling=None), 24),
     "gpt-oss-rope": ("GptOssConfig", c(head_dim=16, num_local_experts=2, num_experts_per_tok=1, sliding_window=9), 24),
+    "ministral3": ("Ministral3Config", small(head_dim=8, sliding_window=9, rope_parameters=dict(
+        rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=5, mscale=1.0,
+        mscale_all_dim=1.0, llama_4_scaling_beta=0.3)), 12),
+    "internlm3": ("InternLM3Config", small(head_dim=8, attention_bias=True, mlp_bias=True), 12),
+    "helium": ("HeliumConfig", small(head_dim=8), 12),
+    "cwm": ("CwmConfig", small(head_dim=8, sliding_window=4), 12),
+    "jais2": ("Jais2Config", small(head_dim=8), 12),
+    "vaultgemma": ("VaultGemmaConfig", small(head_dim=8, sliding_window=4, query_pre_attn_scalar=20,
+                                             attn_logit_softcapping=3.0, final_logit_softcapping=2.0), 12),
+    "hunyuan": ("HunYuanDenseV1Config", small(head_dim=8, rope_parameters=dict(
+        rope_type="dynamic", rope_theta=10000.0, alpha=100.0, factor=1.0)), 12),
+    "exaone": ("ExaoneConfig", small(), 12),
+    "gptj": ("GPTJConfig", dict(vocab_size=V, n_embd=16, n_layer=2, n_head=2, n_positions=64, rotary_dim=4,
+                                bos_token_id=1, eos_token_id=2), 12),
+    "gpt-neo": ("GPTNeoConfig", dict(vocab_size=V, hidden_size=16, num_layers=2, num_heads=2, window_size=4,
+                                     max_position_embeddings=64, attention_types=[[["global", "local"], 1]],
+                                     bos_token_id=1, eos_token_id=2), 12),
+    "gpt-bigcode": ("GPTBigCodeConfig", dict(vocab_size=V, n_embd=16, n_layer=2, n_head=2, n_positions=64,
+                                             bos_token_id=1, eos_token_id=2), 12),
+    "gpt-bigcode-heads": ("GPTBigCodeConfig", dict(vocab_size=V, n_embd=16, n_layer=1, n_head=2, n_positions=64,
+                                                   multi_query=False, bos_token_id=1, eos_token_id=2), 12),
+    "bloom": ("BloomConfig", dict(vocab_size=V, hidden_size=24, n_layer=2, n_head=3, bos_token_id=1,
+                                  eos_token_id=2), 12),
+    "mpt": ("MptConfig", dict(vocab_size=V, d_model=24, n_layers=2, n_heads=3, max_seq_len=64, bos_token_id=1,
+                              eos_token_id=2, attn_config=dict(clip_qkv=0.9)), 12),
+    "granitemoe": ("GraniteMoeConfig", small(num_local_experts=3, num_experts_per_tok=2, **GRANITE), 12),
+    "granitemoe-shared": ("GraniteMoeSharedConfig", small(num_local_experts=2, num_experts_per_tok=1,
+                                                          shared_intermediate_size=20, **GRANITE), 12),
+    "granite-hybrid": ("GraniteMoeHybridConfig", small(
+        num_local_experts=0, num_experts_per_tok=0, shared_intermediate_size=20, mamba_n_heads=1,
+        layer_types=["attention"] * 2, position_embedding_type="rope", **GRANITE), 12),
+    "hunyuan-moe": ("HunYuanMoEV1Config", small(head_dim=8, num_experts=3, moe_topk=2), 12),
+    "ernie4-5-moe": ("Ernie4_5_MoeConfig", small(moe_num_experts=3, moe_k=2, moe_intermediate_size=20,
+                                                 moe_num_shared_experts=1, moe_layer_start_index=1), 12),
+    "minimax-m2": ("MiniMaxM2Config", small(head_dim=8, rotary_dim=4, num_local_experts=3, num_experts_per_tok=2), 12),
+    "dots1": ("Dots1Config", small(head_dim=8, n_routed_experts=4, num_experts_per_tok=2, n_shared_experts=1,
+                                   moe_intermediate_size=12, first_k_dense_replace=1, sliding_window=4,
+                                   max_window_layers=1, routed_scaling_factor=2.5), 12),
+    "glm4-moe-lite": ("Glm4MoeLiteConfig", small(n_routed_experts=4, num_experts_per_tok=2, n_shared_experts=1,
+                                                 moe_intermediate_size=12, **MLA), 12),
+    "minicpm3": ("MiniCPM3Config", small(scale_emb=6, dim_model_base=8, rope_scaling=dict(
+        rope_type="longrope", short_factor=[1.0, 1.5], long_factor=[1.0, 8.0], original_max_position_embeddings=8),
+        **MLA), 12),
+    "kimi-k2": ("DeepseekV3Config", small(
+        n_routed_experts=4, num_experts_per_tok=2, n_shared_experts=1, n_group=1, topk_group=1, moe_intermediate_size=12,
+        first_k_dense_replace=1, routed_scaling_factor=2.827, rope_scaling=dict(
+            rope_type="yarn", factor=32.0, mscale=1.0, mscale_all_dim=1.0, original_max_position_embeddings=16,
+            beta_fast=1.0, beta_slow=1.0), **MLA), 20),
 }
+# families whose code is another's: what model_type says in their files
+RENAMED = {"kimi-k2": "kimi_k2"}
 # what is taken out of config.json, since files may leave it out
 DROPPED = {"gpt-oss-rope": ("rope_parameters",)}
 
@@ -149,6 +208,11 @@ MULTIMODAL = {
     "multimodal-llava": ("LlavaConfig", "LlavaForConditionalGeneration", lambda: dict(
         text_config=dict(c(), model_type="llama"), image_token_index=70,
         vision_config=dict(VISION, model_type="clip_vision_model", image_size=8, patch_size=4))),
+    "multimodal-qwen3-moe": ("Qwen3VLMoeConfig", "Qwen3VLMoeForConditionalGeneration", lambda: dict(
+        text_config=c(head_dim=16, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=24,
+                      rope_scaling=dict(rope_type="default", mrope_section=[2, 3, 3])),
+        vision_config=dict(QWEN_VISION, deepstack_visual_indexes=[0]), image_token_id=70, video_token_id=71,
+        vision_start_token_id=68, vision_end_token_id=69)),
     "multimodal-qwen3": ("Qwen3VLConfig", "Qwen3VLForConditionalGeneration", lambda: dict(
         text_config=c(head_dim=16, rope_scaling=dict(rope_type="default", mrope_section=[2, 3, 3])),
         vision_config=dict(QWEN_VISION, deepstack_visual_indexes=[0]), image_token_id=70, video_token_id=71,
@@ -196,7 +260,7 @@ def build(name, seed, dtype, out):
     else:
         cls, kw, n_tok = MODELS[name]
         loader = T.AutoModelForCausalLM
-        model = loader.from_config(getattr(T, cls)(**kw), attn_implementation="eager").float()
+        model = loader.from_config(getattr(T, cls)(**kw), attn_implementation="eager", experts_implementation="eager").float()
     randomize(model, seed)
     folder = os.path.join(out, name)
     shutil.rmtree(folder, ignore_errors=True)
@@ -208,11 +272,22 @@ def build(name, seed, dtype, out):
         with open(path, "w", encoding="utf-8") as f:
             json.dump(config, f, indent=2)
     kind = "sdpa" if name in SDPA else "eager"
-    model = loader.from_pretrained(folder, dtype=torch.float32, attn_implementation=kind).eval()
+    model = loader.from_pretrained(folder, dtype=torch.float32, attn_implementation=kind,
+                                   experts_implementation="eager").eval()
     # where the length of the text changes the rotation of all of it, greedy ids depend on how it was fed
     n_new = 0 if name in ("dynamic-rope",) else 8
     with open(os.path.join(folder, "golden.json"), "w", encoding="utf-8") as f:
         json.dump(golden(model, n_tok, n_new, seed), f)
+    if name in RENAMED:
+        path = os.path.join(folder, "config.json")
+        with open(path, encoding="utf-8") as f:
+            config = dict(json.load(f), model_type=RENAMED[name])
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump(config, f, indent=2)
+    if name == "multimodal-qwen3-moe":  # as published: the other way round than transformers 5 writes them
+        path = os.path.join(folder, "model.safetensors")
+        turned = {k: v.transpose(1, 2).contiguous() if "experts" in k else v for k, v in load_file(path).items()}
+        save_file(turned, path, metadata={"format": "pt"})
     for extra in ("generation_config.json",):
         if os.path.exists(os.path.join(folder, extra)):
             os.remove(os.path.join(folder, extra))

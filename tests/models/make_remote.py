@@ -6,7 +6,7 @@ usage: make_remote.py OUT_DIR [NAME ...]
 
 The forward passes below follow, each on its own and without sharing tricks with airlchat:
 Baichuan-7B/13B, Baichuan2 (modeling_baichuan.py), InternLM (modeling_internlm.py), InternLM2
-(modeling_internlm2.py), Qwen-7B (modeling_qwen.py), ChatGLM2/3 (modeling_chatglm.py), MiniCPM
+(modeling_internlm2.py), Qwen-7B (modeling_qwen.py), DeepSeekMoE-16B (modeling_deepseek.py), ChatGLM2/3 (modeling_chatglm.py), MiniCPM
 (modeling_minicpm.py). Nothing here runs in `make check`."""
 import json, math, os, random, shutil, sys
 
@@ -131,6 +131,31 @@ def internlm2(c, w, ids):
     return F.linear(rms(x, w["model.norm.weight"], c["rms_norm_eps"]), w["output.weight"])
 
 
+def deepseek_moe(c, w, ids):
+    """DeepSeekMoE 16B (modeling_deepseek.py): Llama's attention; behind the first layers, experts by softmax."""
+    x, n, kv = w["model.embed_tokens.weight"][ids], c["num_attention_heads"], c["num_key_value_heads"]
+
+    def mlp(p, h):
+        return linear(w, p + "down_proj", F.silu(linear(w, p + "gate_proj", h)) * linear(w, p + "up_proj", h))
+    for i in range(c["num_hidden_layers"]):
+        p = f"model.layers.{i}."
+        h = rms(x, w[p + "input_layernorm.weight"], c["rms_norm_eps"])
+        q = rope_half(heads(linear(w, p + "self_attn.q_proj", h), n))
+        k = rope_half(heads(linear(w, p + "self_attn.k_proj", h), kv))
+        x = x + linear(w, p + "self_attn.o_proj", attend(q, k, heads(linear(w, p + "self_attn.v_proj", h), kv)))
+        h = rms(x, w[p + "post_attention_layernorm.weight"], c["rms_norm_eps"])
+        if i < c["first_k_dense_replace"]:
+            x = x + mlp(p + "mlp.", h)
+            continue
+        scores, chosen = linear(w, p + "mlp.gate", h).softmax(-1).topk(c["num_experts_per_tok"])
+        y = mlp(p + "mlp.shared_experts.", h)
+        for t in range(len(ids)):
+            for s, e in zip(scores[t], chosen[t].tolist()):
+                y[t] = y[t] + s * mlp(p + f"mlp.experts.{e}.", h[t])
+        x = x + y
+    return F.linear(rms(x, w["model.norm.weight"], c["rms_norm_eps"]), w["lm_head.weight"])
+
+
 def qwen(c, w, ids, prompt=None):
     """prompt: so many ids came first, the others one at a time; the base of rope stays what it was for them."""
     x = w["transformer.wte.weight"][ids]
@@ -202,6 +227,17 @@ def shapes(kind, c):
             out.update({k: tuple(width if z == H else z for z in s) for k, s in norms_and_ffn(i).items()})
         elif kind is llama_like:
             out.update(llama_names(i, c["num_key_value_heads"], c.get("bias", False)), **norms_and_ffn(i))
+        elif kind is deepseek_moe:
+            p, names = f"model.layers.{i}.mlp.", norms_and_ffn(i)
+            if i >= c["first_k_dense_replace"]:
+                names = {k: v for k, v in names.items() if "mlp" not in k}
+                parts = [f"experts.{e}" for e in range(c["n_routed_experts"])] + ["shared_experts"]
+                for part in parts:
+                    f = c["moe_intermediate_size"] * (c["n_shared_experts"] if part == "shared_experts" else 1)
+                    names.update({p + part + ".gate_proj.weight": (f, H), p + part + ".up_proj.weight": (f, H),
+                                  p + part + ".down_proj.weight": (H, f)})
+                names[p + "gate.weight"] = (c["n_routed_experts"], H)
+            out.update(llama_names(i, c["num_key_value_heads"]), **names)
         elif kind is internlm2:
             p, kv = f"model.layers.{i}.", c["num_key_value_heads"]
             out.update({p + "attention_norm.weight": (H,), p + "ffn_norm.weight": (H,),
@@ -229,6 +265,7 @@ ENDS = {
                          "model.norm.weight": (c["hidden_size"],)},
     llama_like: lambda c: dict({"model.embed_tokens.weight": (V, H), "model.norm.weight": (H,)},
                                **({} if c["tie_word_embeddings"] else {"lm_head.weight": (V, H)})),
+    deepseek_moe: lambda c: {"model.embed_tokens.weight": (V, H), "model.norm.weight": (H,), "lm_head.weight": (V, H)},
     internlm2: lambda c: {"model.tok_embeddings.weight": (V, H), "output.weight": (V, H), "model.norm.weight": (H,)},
     qwen: lambda c: {"transformer.wte.weight": (V, H), "lm_head.weight": (V, H), "transformer.ln_f.weight": (H,)},
     chatglm: lambda c: {"transformer.embedding.word_embeddings.weight": (V, H),
@@ -258,6 +295,10 @@ MODELS = {
                                   rope_scaling=dict(type="dynamic", factor=2.0))),
     "qwen": (qwen, QWEN),
     "qwen-long": (qwen, dict(QWEN, seq_length=9)),
+    "deepseek-moe": (deepseek_moe, base(
+        model_type="deepseek", architectures=["DeepseekForCausalLM"], num_key_value_heads=2, first_k_dense_replace=1,
+        moe_layer_freq=1, n_routed_experts=4, n_shared_experts=2, num_experts_per_tok=2, moe_intermediate_size=12,
+        norm_topk_prob=False, scoring_func="softmax", max_position_embeddings=256)),
     "chatglm3": (chatglm, dict(GLM, multi_query_attention=True)),
     "glm-4-thudm": (chatglm, dict(GLM, multi_query_attention=True, rope_ratio=500)),
     "minicpm": (llama_like, base(model_type="minicpm", architectures=["MiniCPMForCausalLM"], num_key_value_heads=2,
