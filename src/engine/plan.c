@@ -1,5 +1,6 @@
 #include "engine/plan.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -8,10 +9,11 @@
 #include "stream/stream.h"
 
 #define MIB ((uint64_t)1 << 20)
-#define CHUNK_MIN (MIB / 2)
+#define CHUNK_MIN (MIB / 4)
 #define CHUNK_MAX (8 * MIB)
 #define RING_CHUNKS 16	       /* reads ahead, but no more than RING_MAX: enough for the drive's bandwidth */
 #define RING_MAX (64 * MIB)
+#define RING_GAP (MIB / 5)     /* over the ring's size: the share of time in which nothing is read, about */
 #define LEAST_CHUNKS 16384     /* the smallest chunk is so large that there are no more of them, up to CHUNK_MAX */
 #define TABLE_BYTES 256	       /* of a chunk in the tables of schedule, plan, stream and trace */
 #define BASE_GROWTH (3 * MIB)  /* what the process still adds: stacks, heap, buffers of the reader */
@@ -74,11 +76,23 @@ static uint64_t all_experts(const struct schedule *s)
 	return s->n_expert_chunks ? spans(s->expert_chunks, s->n_expert_chunks) + stream_expert_min(s, 0) : 0;
 }
 
-/* Choose the largest chunk whose comfortable ring takes at most a quarter of what the fixed parts
- * leave; below that the smallest chunk with the smallest ring, which defines the floor. */
+/* What the ring may take of what the fixed parts leave: a quarter. Where that is little, more: a byte of the ring is
+ * one that is read each pass, but a ring that holds a few milliseconds of the disk's work runs full, or dry, at
+ * each delay. gap / ring + ring / weights is least at the root. */
+static uint64_t ring_allowance(const struct model *m, uint64_t room)
+{
+	uint64_t least = (uint64_t)sqrt((double)RING_GAP * (double)m->bytes);
+	if (least > room / 4 * 3)
+		least = room / 4 * 3;
+	return least > room / 4 ? least : room / 4;
+}
+
+/* Choose the largest chunk whose comfortable ring is not too large; below that the smallest chunk with the smallest
+ * ring, which defines the floor. */
 static int choose_chunks(struct plan *p, const struct model *m, uint64_t room, uint64_t wanted,
 	struct err *e)
 {
+	const uint64_t most = ring_allowance(m, room);
 	uint64_t chunk = wanted ? wanted : CHUNK_MAX;
 	for (;; chunk /= 2) {
 		const struct schedule *s = &p->schedule;
@@ -94,11 +108,10 @@ static int choose_chunks(struct plan *p, const struct model *m, uint64_t room, u
 		p->ring_bytes = full < RING_MAX ? full : RING_MAX;
 		if (p->ring_bytes < min || (p->request.host_memory && all <= room))
 			p->ring_bytes = min; /* all resident: the ring only feeds the first pass */
-		if (p->ring_bytes + table <= room / 4 || (all <= room && last))
+		if (p->ring_bytes + table <= most || (all <= room && last))
 			return 0;
 		if (last) {
-			uint64_t quarter = room / 4 / MEM_PAGE * MEM_PAGE;
-			p->ring_bytes = quarter > min ? quarter : min;
+			p->ring_bytes = most > min ? most / MEM_PAGE * MEM_PAGE : min;
 			return 0;
 		}
 	}

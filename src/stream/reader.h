@@ -1,6 +1,6 @@
 /* Asynchronous file reads. Kinds: io_uring with O_DIRECT; pread threads with O_DIRECT; either falls
  * back to buffered reads (and drops the pages behind itself) where the file system refuses O_DIRECT.
- * A reader is driven by one thread; only wake may come from others. */
+ * One thread reaps; others may submit and start what was submitted. */
 #ifndef AIRLCHAT_STREAM_READER_H
 #define AIRLCHAT_STREAM_READER_H
 
@@ -24,8 +24,10 @@ struct reader;
 
 struct reader_ops {
 	void (*close)(struct reader *r); /* no read may be in flight */
-	/* Start a read; false if `depth` reads are already in flight. The request is copied. */
+	/* A read; false if `depth` reads are already in flight. The request is copied. It starts at once or
+	 * with the next start or reap. */
 	bool (*submit)(struct reader *r, const struct read_req *req);
+	void (*start)(struct reader *r); /* NULL: nothing to do */
 	/* Take up to max completed reads; with `wait`, wait for one or for reader_wake. */
 	size_t (*reap)(struct reader *r, struct read_req *done, size_t max, bool wait);
 	void (*wake)(struct reader *r);

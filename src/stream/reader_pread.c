@@ -102,7 +102,7 @@ static void pread_close(struct reader *base)
 	free(r);
 }
 
-static const struct reader_ops pread_ops = {pread_close, pread_submit, pread_reap, pread_wake, NULL};
+static const struct reader_ops pread_ops = {pread_close, pread_submit, NULL, pread_reap, pread_wake, NULL};
 
 static int start_threads(struct pread_reader *r, struct err *e)
 {

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <liburing.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@ struct uring_reader {
 	struct reader base;
 	struct read_files files;
 	struct io_uring ring;
+	pthread_mutex_t lock; /* guards the submission side of the ring, the slots and in_flight */
 	int wake_fd;
 	bool wake_armed, files_registered;
 	char *buffer; /* registered, in pieces of BUFFER_MAX */
@@ -52,10 +54,9 @@ static int buffer_index(const struct uring_reader *r, const struct read_req *req
 	return at / BUFFER_MAX == (at + req->bytes - 1) / BUFFER_MAX ? (int)(at / BUFFER_MAX) : -1;
 }
 
-static bool uring_submit(struct reader *base, const struct read_req *req)
+static bool enqueue(struct uring_reader *r, const struct read_req *req)
 {
-	struct uring_reader *r = (struct uring_reader *)base;
-	if (r->in_flight == base->depth)
+	if (r->in_flight == r->base.depth)
 		return false;
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&r->ring);
 	if (!sqe)
@@ -74,6 +75,23 @@ static bool uring_submit(struct reader *base, const struct read_req *req)
 	io_uring_sqe_set_data64(sqe, i);
 	r->in_flight++;
 	return true;
+}
+
+static bool uring_submit(struct reader *base, const struct read_req *req)
+{
+	struct uring_reader *r = (struct uring_reader *)base;
+	pthread_mutex_lock(&r->lock);
+	bool ok = enqueue(r, req);
+	pthread_mutex_unlock(&r->lock);
+	return ok;
+}
+
+static void uring_start(struct reader *base)
+{
+	struct uring_reader *r = (struct uring_reader *)base;
+	pthread_mutex_lock(&r->lock);
+	io_uring_submit(&r->ring);
+	pthread_mutex_unlock(&r->lock);
 }
 
 static int result_of(struct uring_reader *r, const struct read_req *req, int result)
@@ -108,9 +126,11 @@ static size_t take(struct uring_reader *r, struct read_req *done, size_t max, bo
 		done[n] = s->req;
 		done[n].result = result_of(r, &s->req, result);
 		n++;
+		pthread_mutex_lock(&r->lock);
 		s->next_free = r->free_slot;
 		r->free_slot = (unsigned)tag;
 		r->in_flight--;
+		pthread_mutex_unlock(&r->lock);
 	}
 	return n;
 }
@@ -119,8 +139,10 @@ static size_t uring_reap(struct reader *base, struct read_req *done, size_t max,
 {
 	struct uring_reader *r = (struct uring_reader *)base;
 	bool woken = false;
+	pthread_mutex_lock(&r->lock);
 	arm_wake(r);
 	io_uring_submit(&r->ring);
+	pthread_mutex_unlock(&r->lock);
 	size_t n = take(r, done, max, &woken);
 	while (wait && n == 0 && !woken) {
 		struct io_uring_cqe *cqe;
@@ -166,13 +188,14 @@ static void uring_close(struct reader *base)
 	io_uring_queue_exit(&r->ring); /* the poll that is still armed writes to no memory of ours */
 	if (r->wake_fd >= 0)
 		close(r->wake_fd);
+	pthread_mutex_destroy(&r->lock);
 	read_files_close(&r->files);
 	free(r->slots);
 	free(r);
 }
 
-static const struct reader_ops uring_ops = {uring_close, uring_submit, uring_reap, uring_wake,
-	uring_use_buffer};
+static const struct reader_ops uring_ops = {uring_close, uring_submit, uring_start, uring_reap,
+	uring_wake, uring_use_buffer};
 
 static void register_files(struct uring_reader *r)
 {
@@ -196,6 +219,7 @@ int uring_reader_open(struct reader **out, const struct read_files *f, unsigned 
 		return err_sys(e, -rc, "the system refuses io_uring");
 	}
 	r->base.ops = &uring_ops;
+	pthread_mutex_init(&r->lock, NULL);
 	r->base.depth = depth;
 	atomic_init(&r->base.name, f->direct ? "uring+direct" : "uring+buffered");
 	r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

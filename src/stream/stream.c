@@ -164,7 +164,7 @@ void stream_close(struct stream *s)
 		pthread_mutex_lock(&s->lock);
 		s->quit = true;
 		pthread_mutex_unlock(&s->lock);
-		walker_wake(s);
+		s->c.reader->ops->wake(s->c.reader);
 		pthread_join(s->thread, NULL);
 	}
 	if (s->c.reader->ops->use_buffer)
@@ -197,9 +197,10 @@ void stream_begin(struct stream *s, size_t end)
 {
 	pthread_mutex_lock(&s->lock);
 	if (s->cursor != 0 || s->wrapped)
-		move_to(s, 0);
+		walker_seek(s, 0, false);
 	walker_end(s, end);
 	experts_new_pass(s);
+	walker_wake(s);
 	pthread_mutex_unlock(&s->lock);
 }
 

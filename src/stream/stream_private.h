@@ -109,7 +109,7 @@ void lease_fill(struct lease *out, const struct chunk *c, struct entry *en, cons
 
 /* walker.c; the lock is held */
 void *walker_main(void *stream);
-void walker_wake(struct stream *s);
+void walker_wake(struct stream *s); /* reads what there is to read now */
 /* The next chunk that the engine acquires is `index`. What the ring holds of those behind it stays,
  * unless `afresh`. */
 void walker_seek(struct stream *s, size_t index, bool afresh);

@@ -8,6 +8,7 @@
 
 #define FAILURE 1000 /* a failed read weighs as much as so many that were interrupted or put off */
 #define PATIENCE (4 * FAILURE - 1)
+#define ENOUGH 8	/* requests in flight: one of them will be done soon */
 #define IDLE_READS 8 /* requests in flight up to which chunks are read that can wait */
 
 uint64_t span_start(const struct extent *x)
@@ -18,11 +19,6 @@ uint64_t span_start(const struct extent *x)
 size_t span_bytes(const struct extent *x)
 {
 	return x->bytes ? (size_t)(mem_align_up(x->offset + x->bytes, MEM_PAGE) - span_start(x)) : 0;
-}
-
-void walker_wake(struct stream *s)
-{
-	s->c.reader->ops->wake(s->c.reader);
 }
 
 void count_in_flight(struct stream *s, int d)
@@ -190,6 +186,17 @@ static void issue(struct stream *s)
 			return;
 		}
 	}
+}
+
+/* From the engine's thread, which has just made room or asked for something: what can be read now starts
+ * without waiting until the reader's thread gets a processor. With enough in flight that one comes by soon. */
+void walker_wake(struct stream *s)
+{
+	if (s->in_flight >= ENOUGH && s->n_asked == s->n_urgents && !s->experts)
+		return;
+	issue(s);
+	if (s->c.reader->ops->start)
+		s->c.reader->ops->start(s->c.reader);
 }
 
 /* Drop what the ring holds of the chunks from..to-1. */

@@ -103,6 +103,13 @@ static bool slow_submit(struct reader *r, const struct read_req *q)
 	return s->inner->ops->submit(s->inner, q);
 }
 
+static void slow_start(struct reader *r)
+{
+	struct slow_reader *s = (struct slow_reader *)(void *)r;
+	if (s->inner->ops->start)
+		s->inner->ops->start(s->inner);
+}
+
 static size_t slow_reap(struct reader *r, struct read_req *done, size_t max, bool wait)
 {
 	struct slow_reader *s = (struct slow_reader *)(void *)r;
@@ -136,7 +143,7 @@ static void slow_buffer(struct reader *r, void *base, size_t bytes)
 		s->inner->ops->use_buffer(s->inner, base, bytes);
 }
 
-static const struct reader_ops slow_ops = {.submit = slow_submit, .reap = slow_reap, .wake = slow_wake,
+static const struct reader_ops slow_ops = {.submit = slow_submit, .start = slow_start, .reap = slow_reap, .wake = slow_wake,
 	.use_buffer = slow_buffer};
 
 struct run {

@@ -9,14 +9,14 @@
 struct fault_reader {
 	struct reader base;
 	struct reader *wrapped;
-	pthread_mutex_t lock; /* guards rules, n_changed and the random number */
+	pthread_mutex_t lock; /* guards all below */
 	struct {
 		struct fault f;
 		bool on;
 	} rules[FAULTS];
 	int n_changed;
 	uint64_t random;
-	struct read_req failed[HELD]; /* completed without a read; the driving thread's */
+	struct read_req failed[HELD]; /* completed without a read */
 	size_t n_failed;
 	unsigned in_flight;
 };
@@ -49,17 +49,24 @@ static bool fault_submit(struct reader *base, const struct read_req *req)
 {
 	struct fault_reader *r = of(base);
 	struct fault f;
-	if (r->n_failed == HELD || r->in_flight == base->depth)
-		return false;
-	if (!rule_for(r, req, false, &f)) {
-		bool ok = r->wrapped->ops->submit(r->wrapped, req);
-		r->in_flight += ok;
-		return ok;
+	bool fails = rule_for(r, req, false, &f);
+	pthread_mutex_lock(&r->lock);
+	bool ok = r->n_failed < HELD && r->in_flight < base->depth && (fails || r->wrapped->ops->submit(r->wrapped, req));
+	r->in_flight += ok;
+	if (ok && fails) {
+		r->failed[r->n_failed] = *req;
+		r->failed[r->n_failed++].result = -f.value;
+		r->wrapped->ops->wake(r->wrapped);
 	}
-	r->in_flight++;
-	r->failed[r->n_failed] = *req;
-	r->failed[r->n_failed++].result = -f.value;
-	return true;
+	pthread_mutex_unlock(&r->lock);
+	return ok;
+}
+
+static void fault_start(struct reader *base)
+{
+	struct reader *w = of(base)->wrapped;
+	if (w->ops->start)
+		w->ops->start(w);
 }
 
 static void change(struct fault_reader *r, struct read_req *q)
@@ -75,19 +82,29 @@ static void change(struct fault_reader *r, struct read_req *q)
 	}
 }
 
-static size_t fault_reap(struct reader *base, struct read_req *done, size_t max, bool wait)
+static size_t take_failed(struct fault_reader *r, struct read_req *done, size_t max)
 {
-	struct fault_reader *r = of(base);
 	size_t n = 0;
+	pthread_mutex_lock(&r->lock);
 	while (r->n_failed && n < max)
 		done[n++] = r->failed[--r->n_failed];
 	r->in_flight -= (unsigned)n;
+	pthread_mutex_unlock(&r->lock);
+	return n;
+}
+
+static size_t fault_reap(struct reader *base, struct read_req *done, size_t max, bool wait)
+{
+	struct fault_reader *r = of(base);
+	size_t n = take_failed(r, done, max);
 	if (n == max)
 		return n;
 	size_t more = r->wrapped->ops->reap(r->wrapped, done + n, max - n, wait && n == 0);
 	for (size_t i = 0; i < more; i++)
 		change(r, &done[n + i]);
+	pthread_mutex_lock(&r->lock);
 	r->in_flight -= (unsigned)more;
+	pthread_mutex_unlock(&r->lock);
 	return n + more;
 }
 
@@ -111,7 +128,7 @@ static void fault_close(struct reader *base)
 	free(r);
 }
 
-static const struct reader_ops fault_ops = {fault_close, fault_submit, fault_reap, fault_wake,
+static const struct reader_ops fault_ops = {fault_close, fault_submit, fault_start, fault_reap, fault_wake,
 	fault_use_buffer};
 
 int fault_reader_open(struct reader **out, struct reader *wrapped, struct err *e)
