@@ -45,7 +45,8 @@ void chat_stats_json(const struct chat *c, const struct chat_stats *s, struct bu
 		b->threads, c->plan.ctx, dtype_info(c->cfg.kv_type)->name);
 	buf_clear(&note);
 	put_num(out, "expert_hits", s->experts ? (double)s->expert_hits : -1, false);
-	put_num(out, "expert_misses", s->experts ? (double)s->expert_misses : -1, true);
+	put_num(out, "expert_misses", s->experts ? (double)s->expert_misses : -1, false);
+	put_num(out, "expert_wrong_guesses", s->experts ? (double)s->expert_wrong : -1, true);
 	buf_puts(out, "}");
 }
 

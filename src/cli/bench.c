@@ -199,7 +199,10 @@ static void put_pass(const char *name, const struct trace_pass *p, double n)
 	put("read_busy_s", (double)p->read_busy / 1e9, ", ");
 	printf("\"passes\": %.0f, \"bytes_from_disk\": %llu, \"bytes_from_ram\": %llu, ", n,
 		(unsigned long long)p->bytes_disk, (unsigned long long)p->bytes_ram);
-	put("late_chunks", p->late, "}, ");
+	put("late_chunks", p->late, ", ");
+	put("expert_hits", p->experts ? (double)p->expert_hits : -1, ", ");
+	put("expert_misses", p->experts ? (double)p->expert_misses : -1, ", ");
+	put("expert_wrong_guesses", p->experts ? (double)p->expert_wrong : -1, "}, ");
 }
 
 static void print_json(const struct bench *t, const struct result *r)
@@ -261,6 +264,10 @@ static void print_table(const struct bench *t, const struct result *r)
 	print_waits(d, t->tokens);
 	printf("    read from disk       %10.1f MiB at %s GB/s, a read in flight for %.1f%% of the time\n",
 		(double)d->bytes_disk / t->tokens / mib, TEXT("%.3f", r->rate / 1e9), 100 * r->busy);
+	if (d->experts)
+		printf("    experts              %10.1f were in memory, %.1f were not, %.1f were read for nothing\n",
+			(double)d->expert_hits / t->tokens, (double)d->expert_misses / t->tokens,
+			(double)d->expert_wrong / t->tokens);
 	printf("  the disk alone takes   %10s s for these bytes\n", TEXT("%.4f", r->floor));
 	printf("  ratio                  %10s\n", TEXT("%.3f", r->ratio));
 	printf("  predicted              %10s s a token\n", TEXT("%.4f", t->predicted.token_s));

@@ -2,6 +2,7 @@
 #include "engine/forward.h"
 
 #include "base/mem.h"
+#include "engine/moe.h"
 
 struct carver {
 	char *base;
@@ -49,10 +50,11 @@ static void carve_routes(struct carver *c, const struct model *m, size_t n, floa
 size_t buffers_work(struct work *w, void *base, const struct model *m, size_t n, size_t logits_rows, size_t ctx)
 {
 	struct carver c = {base, 0};
+	const size_t more = m->moe.n_experts ? moe_out_rows(m, n) - n : 0;
 	w->x = carve(&c, n * m->hidden * sizeof(float));
 	w->h = carve(&c, n * m->hidden * sizeof(float));
 	w->y = carve(&c, n * m->hidden * sizeof(float));
-	w->b = carve(&c, n * widest(m) * sizeof(float));
+	w->b = carve(&c, (n * widest(m) + more * m->hidden) * sizeof(float));
 	w->cos = carve(&c, rope_bytes(m, n));
 	w->sin = carve(&c, rope_bytes(m, n));
 	w->logits = carve(&c, logits_rows * m->vocab * sizeof(float));

@@ -36,10 +36,22 @@ static int acquire(struct engine *en, bool expert, struct lease *l, struct err *
 	forward_account(en, CAUSE_DISK, NULL);
 	if (rc < 0)
 		return -1;
+	if (expert && en->picked_from)
+		l->wait_from = en->picked_from;
+	en->picked_from = 0;
 	trace_use(en->trace, &(struct trace_chunk){.index = (uint32_t)index, .layer = c->layer,
 		.tier = (uint8_t)l->tier, .bytes = c->bytes, .issued = l->issued, .in_ram = l->in_ram,
 		.from = l->wait_from, .start = en->mark});
 	return 0;
+}
+
+size_t forward_pick_expert(struct engine *en, const uint32_t *experts, size_t n)
+{
+	forward_account(en, CAUSE_COMPUTE, NULL);
+	en->picked_from = clock_ns();
+	size_t pick = stream_pick_expert(en->stream, experts, n);
+	forward_account(en, CAUSE_DISK, NULL);
+	return pick;
 }
 
 static void release(struct engine *en, bool expert, struct lease *l)
@@ -316,7 +328,7 @@ int forward_pass(struct engine *en, const struct pass *p, struct err *e)
 {
 	struct backend *b = en->c.backend;
 	trace_pass_begin(en->trace, p->prefill, p->n);
-	en->mark = clock_ns();
+	const int64_t begun = en->mark = clock_ns();
 	en->next_chunk = 0;
 	/* rows without logits skip the head: its chunks are not read then */
 	stream_begin(en->stream, p->logits_from < p->n ? en->c.plan->schedule.n : en->head_first);
@@ -334,7 +346,8 @@ int forward_pass(struct engine *en, const struct pass *p, struct err *e)
 		forward_device_times(en);
 	if (rc < 0)
 		stream_rewind(en->stream);
-	moe_count(en);
+	else
+		moe_end(en, p, clock_ns() - begun);
 	trace_pass_end(en->trace, rc == 0);
 	return rc;
 }

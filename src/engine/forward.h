@@ -67,6 +67,7 @@ struct engine {
 	size_t head_first; /* the first chunk of the head */
 	size_t next_chunk; /* of the running pass */
 	uint32_t next_expert_chunk;
+	int64_t picked_from; /* when the wait for the expert at hand began; 0: not before it is acquired */
 	struct moe_state *moe; /* NULL: no experts */
 	int64_t mark;	   /* trace: up to here the time of the pass is accounted for */
 	atomic_bool cancelled;
@@ -99,6 +100,9 @@ uint64_t small_bytes(const struct model *m);
 void forward_account(struct engine *en, enum cause cause, const char *what);
 /* Where the time went on a device with memory of its own, from the events of the pass. */
 void forward_device_times(struct engine *en);
+
+/* Which of these experts (as the stream numbers them) is the best to compute now. Waits for it. */
+size_t forward_pick_expert(struct engine *en, const uint32_t *experts, size_t n);
 
 /* A norm, bias or other small vector on the device, or NULL. */
 const float *forward_small(const struct engine *en, uint32_t layer, enum role role);

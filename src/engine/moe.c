@@ -1,5 +1,6 @@
 /* The feed-forward part of a layer with a mixture of experts: the router's logits come to the host, which
- * chooses experts for each row and asks the stream for them; each expert then takes its rows at once.
+ * chooses experts for each row and asks the stream for them; each expert then takes its rows at once, first
+ * those that are in memory, then the others as they come.
  * y = shared(x) + sum over the chosen experts, by rising number, of weight * expert(x). */
 #include <math.h>
 #include <stdlib.h>
@@ -12,22 +13,22 @@
 struct moe_state {
 	struct chosen *chosen; /* [n * top_k] of the pass's rows */
 	uint32_t *first;       /* [n_experts + 1] where each expert's rows begin in route_rows */
-	uint32_t *wanted;      /* [most chunks of one layer] */
+	uint32_t *wanted;      /* [n_wanted of n_experts] that the layer needs, as the stream numbers them */
+	uint32_t *left;	       /* [n_experts] of those, what is to be computed before anything is added */
+	size_t n_wanted;
 	struct guess *guess;
-	struct stream_view counted; /* up to here the trace knows */
 	float **choice;	       /* [n_layers] host [n_experts], or NULL: what is added for the choice */
 };
+
+size_t moe_out_rows(const struct model *m, size_t n)
+{
+	return n > m->moe.top_k ? n : m->moe.top_k;
+}
 
 size_t moe_width(const struct model *m)
 {
 	const size_t f = m->moe.ffn > m->moe.shared_ffn ? m->moe.ffn : m->moe.shared_ffn;
 	return m->moe.n_experts ? 2 * (size_t)m->hidden + 2 * f : 0;
-}
-
-static size_t layer_chunks(const struct schedule *s, uint32_t layer)
-{
-	const uint32_t *first = s->expert_first + (size_t)layer * s->n_experts;
-	return first[s->n_experts] - first[0];
 }
 
 /* The values that route() adds are small weights like others, but the host needs them. */
@@ -51,21 +52,18 @@ static int load_choice(struct engine *en, struct moe_state *st, struct err *e)
 int moe_open(struct engine *en, struct err *e)
 {
 	const struct model *m = en->c.model;
-	const struct schedule *s = &en->c.plan->schedule;
-	size_t most = 1;
 	if (!m->moe.n_experts)
 		return 0;
 	struct moe_state *st = en->moe = calloc(1, sizeof(*st));
 	if (!st)
 		return err_nomem(e);
-	for (uint32_t l = 0; l < m->n_layers; l++)
-		most = layer_chunks(s, l) > most ? layer_chunks(s, l) : most;
 	st->chosen = mem_array((size_t)en->c.plan->prefill_rows * m->moe.top_k, sizeof(*st->chosen));
 	st->first = mem_array((size_t)m->moe.n_experts + 1, sizeof(*st->first));
-	st->wanted = mem_array(most, sizeof(*st->wanted));
+	st->wanted = mem_array(m->moe.n_experts, sizeof(*st->wanted));
+	st->left = mem_array(m->moe.n_experts, sizeof(*st->left));
 	st->choice = mem_array(m->n_layers, sizeof(*st->choice));
-	st->guess = guess_open(en, most);
-	if (!st->chosen || !st->first || !st->wanted || !st->choice || !st->guess)
+	st->guess = guess_open(en);
+	if (!st->chosen || !st->first || !st->wanted || !st->left || !st->choice || !st->guess)
 		return err_nomem(e);
 	return load_choice(en, st, e);
 }
@@ -81,21 +79,15 @@ void moe_close(struct engine *en)
 	free(st->chosen);
 	free(st->first);
 	free(st->wanted);
+	free(st->left);
 	free(st->choice);
 	free(st);
 }
 
-void moe_count(struct engine *en)
+void moe_end(struct engine *en, const struct pass *p, int64_t wall)
 {
-	struct stream_view v;
-	if (!en->moe)
-		return;
-	const struct stream_view *old = &en->moe->counted;
-	stream_view(en->stream, &v);
-	trace_experts(en->trace, v.expert_hits - old->expert_hits, v.expert_misses - old->expert_misses,
-		v.expert_wrong_guesses - old->expert_wrong_guesses);
-	guess_pass(en->moe->guess, &v);
-	en->moe->counted = v;
+	if (en->moe && p->n == 1)
+		guess_pass(en->moe->guess, wall);
 }
 
 uint64_t moe_host_bytes(const struct model *m, size_t n)
@@ -103,7 +95,7 @@ uint64_t moe_host_bytes(const struct model *m, size_t n)
 	const struct moe *o = &m->moe;
 	if (!o->n_experts)
 		return 0;
-	return n * o->top_k * sizeof(struct chosen) + m->n_layers * (8 + (uint64_t)o->n_experts * (sizeof(float) + 32));
+	return n * o->top_k * sizeof(struct chosen) + m->n_layers * (8 + (uint64_t)o->n_experts * (sizeof(float) + 40));
 }
 
 /* --- choosing ----------------------------------------------------------------------------------- */
@@ -160,21 +152,25 @@ static int choose(struct engine *en, const struct pass *p, uint32_t layer, struc
 
 static void want(struct engine *en, uint32_t layer)
 {
-	const struct schedule *s = &en->c.plan->schedule;
+	const uint32_t experts = en->c.model->moe.n_experts, first = layer * experts;
 	struct moe_state *st = en->moe;
-	size_t n = 0;
-	for (uint32_t x = 0; x < s->n_experts; x++) {
-		const uint32_t *first = s->expert_first + (size_t)layer * s->n_experts + x;
-		for (uint32_t c = first[0]; st->first[x + 1] > st->first[x] && c < first[1]; c++)
-			st->wanted[n++] = c;
-	}
-	stream_want(en->stream, st->wanted, n);
+	struct stream_experts told;
+	st->n_wanted = 0;
+	for (uint32_t x = 0; x < experts; x++)
+		if (st->first[x + 1] > st->first[x])
+			st->wanted[st->n_wanted++] = first + x;
+	stream_want(en->stream, st->wanted, st->n_wanted, &told);
+	guess_check(st->guess, layer, st->wanted, st->n_wanted, &told);
+	trace_experts(en->trace, &(struct trace_experts){.chosen = st->wanted, .n = (uint32_t)st->n_wanted,
+		.first_number = first, .hits = told.hits, .misses = told.misses, .wrong = told.wrong,
+		.wrong_bytes = told.wrong_bytes});
 }
 
 /* --- computing ---------------------------------------------------------------------------------- */
 
 struct expert_work { /* pieces of region b */
-	float *x, *gate_up, *out; /* [n, hidden], [n, 2 ffn], [n, hidden] */
+	float *x, *gate_up; /* [n, hidden], [n, 2 ffn] */
+	float *out;	    /* [moe_out_rows(n), hidden] */
 };
 
 /* act(gate) * up of n rows of distance ld, in place of gate. */
@@ -193,8 +189,8 @@ static void activate(struct engine *en, float *gate, size_t ffn, bool fused, uin
 	}
 }
 
-static int run_expert(struct engine *en, uint32_t layer, uint32_t expert, const struct expert_work *w, uint32_t n,
-	struct err *e)
+static int run_expert(struct engine *en, uint32_t layer, uint32_t expert, const struct expert_work *w, float *out,
+	uint32_t n, struct err *e)
 {
 	const struct model *m = en->c.model;
 	const size_t f = m->moe.ffn, h = m->hidden;
@@ -208,7 +204,7 @@ static int run_expert(struct engine *en, uint32_t layer, uint32_t expert, const 
 		return -1;
 	}
 	activate(en, w->gate_up, f, fused, n);
-	return forward_expert(en, layer, ROLE_EXPERT_DOWN, expert, w->out, h, w->gate_up, 2 * f, n, e);
+	return forward_expert(en, layer, ROLE_EXPERT_DOWN, expert, out, h, w->gate_up, 2 * f, n, e);
 }
 
 /* n whole rows [d] from x to y, for the caller to say which, how much, and whether added. */
@@ -271,14 +267,45 @@ static void upload_routes(struct engine *en, uint32_t layer, const struct pass *
 	b->ops->upload(b, QUEUE_COMPUTE, en->w.route_weights, en->s.route_weights, all * sizeof(float));
 }
 
+/* Experts st->wanted[from..to-1]: computed in the order in which they come from disk, added in rising order,
+ * so that the sum has the same bits whatever was in memory. */
+static int run_experts(struct engine *en, uint32_t layer, const struct expert_work *w, float *y, const float *x,
+	size_t from, size_t to, struct err *e)
+{
+	const uint32_t h = en->c.model->hidden, first = layer * en->c.model->moe.n_experts;
+	struct backend *b = en->c.backend;
+	struct moe_state *st = en->moe;
+	const uint32_t begin = st->first[st->wanted[from] - first];
+	memcpy(st->left, st->wanted + from, (to - from) * sizeof(*st->left));
+	for (size_t left = to - from; left; left--) {
+		size_t pick = forward_pick_expert(en, st->left, left);
+		const uint32_t expert = st->left[pick] - first, at = st->first[expert], n = st->first[expert + 1] - at;
+		memmove(st->left + pick, st->left + pick + 1, (left - pick - 1) * sizeof(*st->left));
+		struct move mv = rows_to(w->x, x, n, h);
+		mv.x_rows = en->w.route_rows + at;
+		b->ops->move(b, &mv);
+		if (run_expert(en, layer, expert, w, w->out + (size_t)(at - begin) * h, n, e) < 0)
+			return -1;
+	}
+	for (size_t i = from; i < to; i++) {
+		const uint32_t expert = st->wanted[i] - first, at = st->first[expert];
+		struct move mv = rows_to(y, w->out + (size_t)(at - begin) * h, st->first[expert + 1] - at, h);
+		mv.y_rows = en->w.route_rows + at;
+		mv.weights = en->w.route_weights + at;
+		mv.add = true;
+		b->ops->move(b, &mv);
+	}
+	return 0;
+}
+
 int moe_forward(struct engine *en, const struct pass *p, uint32_t layer, float *y, const float *x, struct err *e)
 {
 	const struct model *m = en->c.model;
-	struct backend *b = en->c.backend;
 	const struct moe_state *st = en->moe;
+	const uint32_t *first = st->first, *wanted = st->wanted, base = layer * m->moe.n_experts;
 	struct expert_work w = {.x = en->w.b};
 	w.out = w.x + (size_t)p->n * m->hidden;
-	w.gate_up = w.out + (size_t)p->n * m->hidden;
+	w.gate_up = w.out + moe_out_rows(m, p->n) * m->hidden;
 	if (ask_router(en, p, layer, x, e) < 0 || choose(en, p, layer, e) < 0)
 		return -1;
 	want(en, layer);
@@ -287,20 +314,12 @@ int moe_forward(struct engine *en, const struct pass *p, uint32_t layer, float *
 	upload_routes(en, layer, p);
 	if (add_shared(en, layer, p, &w, y, x, e) < 0)
 		return -1;
-	for (uint32_t i = 0; i < m->moe.n_experts; i++) {
-		const uint32_t at = st->first[i], n = st->first[i + 1] - at;
-		if (!n)
-			continue;
-		struct move mv = rows_to(w.x, x, n, m->hidden);
-		mv.x_rows = en->w.route_rows + at;
-		b->ops->move(b, &mv);
-		if (run_expert(en, layer, i, &w, n, e) < 0)
+	for (size_t from = 0, to; from < st->n_wanted; from = to) { /* as many as have room for what comes out */
+		for (to = from + 1; to < st->n_wanted; to++)
+			if (first[wanted[to] - base + 1] - first[wanted[from] - base] > moe_out_rows(m, p->n))
+				break;
+		if (run_experts(en, layer, &w, y, x, from, to, e) < 0)
 			return -1;
-		mv = rows_to(y, w.out, n, m->hidden);
-		mv.y_rows = en->w.route_rows + at;
-		mv.weights = en->w.route_weights + at;
-		mv.add = true;
-		b->ops->move(b, &mv);
 	}
 	return 0;
 }

@@ -16,6 +16,7 @@
 #define RING_GAP (MIB / 5)     /* over the ring's size: the share of time in which nothing is read, about */
 #define LEAST_CHUNKS 16384     /* the smallest chunk is so large that there are no more of them, up to CHUNK_MAX */
 #define TABLE_BYTES 256	       /* of a chunk in the tables of schedule, plan, stream and trace */
+#define EXPERT_TABLE_BYTES 384 /* likewise, of an expert's */
 #define BASE_GROWTH (3 * MIB)  /* what the process still adds: stacks, heap, buffers of the reader */
 #define BASE_LEAST (13 * MIB)  /* program, libraries and heap of a command that answers */
 #define TOKEN_BYTES 100        /* a vocabulary entry in the tokenizer's tables, its merges included */
@@ -46,7 +47,7 @@ static uint64_t fixed_bytes(const struct plan *p)
 static uint64_t table_bytes(const struct plan *p, const struct schedule *s)
 {
 	uint64_t stage = p->request.host_memory ? 0 : stream_stage_bytes(s);
-	return TABLE_BYTES * (s->n + s->n_expert_chunks) + stage;
+	return TABLE_BYTES * s->n + EXPERT_TABLE_BYTES * s->n_expert_chunks + stage;
 }
 
 static uint64_t embed_row(const struct model *m)

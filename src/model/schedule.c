@@ -85,6 +85,22 @@ static void add_experts(struct schedule *s, const struct model *m, uint32_t laye
 	}
 }
 
+/* Neighbours of one expert, up to chunk_bytes in all. */
+static void add_packs(struct schedule *s, uint64_t chunk_bytes)
+{
+	for (size_t g = 0, c = 0; c < s->n_expert_chunks; g++) {
+		uint64_t sum = 0;
+		for (; c < s->expert_first[g + 1]; c++) {
+			if (sum == 0 || sum + s->expert_chunks[c].bytes > chunk_bytes) {
+				s->pack_first[s->n_packs++] = (uint32_t)c;
+				sum = 0;
+			}
+			sum += s->expert_chunks[c].bytes;
+		}
+	}
+	s->pack_first[s->n_packs] = (uint32_t)s->n_expert_chunks;
+}
+
 static int allocate(struct schedule *s, const struct model *m, struct err *e)
 {
 	const size_t groups = (size_t)m->n_layers * m->moe.n_experts;
@@ -97,7 +113,8 @@ static int allocate(struct schedule *s, const struct model *m, struct err *e)
 	s->n_experts = m->moe.n_experts;
 	s->expert_chunks = mem_array(s->n_expert_chunks, sizeof(*s->expert_chunks));
 	s->expert_first = mem_array(groups + 1, sizeof(*s->expert_first));
-	if (!s->expert_chunks || !s->expert_first || s->n_expert_chunks >= UINT32_MAX)
+	s->pack_first = mem_array(s->n_expert_chunks + 1, sizeof(*s->pack_first));
+	if (!s->expert_chunks || !s->expert_first || !s->pack_first || s->n_expert_chunks >= UINT32_MAX)
 		return err_nomem(e);
 	s->expert_first[groups] = (uint32_t)s->n_expert_chunks;
 	s->n_expert_chunks = 0;
@@ -121,6 +138,8 @@ int schedule_make(struct schedule *s, const struct model *m, uint64_t chunk_byte
 			return -1;
 		}
 	}
+	if (s->n_experts)
+		add_packs(s, chunk_bytes);
 	return 0;
 }
 
@@ -129,5 +148,6 @@ void schedule_clear(struct schedule *s)
 	free(s->chunks);
 	free(s->expert_chunks);
 	free(s->expert_first);
+	free(s->pack_first);
 	*s = (struct schedule){0};
 }

@@ -31,6 +31,10 @@ struct schedule {
 	 * expert_first[l * n_experts + e] up to the next entry. NULL without experts. */
 	uint32_t *expert_first;
 	uint32_t n_experts;
+	/* Chunks of one expert that are read together, as many as one large chunk: pack p has the chunks
+	 * pack_first[p] up to the next entry. */
+	uint32_t *pack_first; /* [n_packs + 1] */
+	size_t n_packs;
 	uint64_t bytes;	    /* sum over chunks */
 	uint64_t expert_bytes; /* sum over expert_chunks */
 	uint64_t max_bytes; /* the largest chunk of both kinds */

@@ -90,14 +90,24 @@ size_t stream_timings(struct stream *s, const struct stream_timing **out);
  * NULL. Valid until stream_close. */
 const void *stream_peek(struct stream *s, size_t index);
 
-/* Experts (numbers of schedule.expert_chunks). want: they will be acquired, best in this order, soon;
- * their reads go before the schedule's. guess: perhaps, in the layer after this one; read when nothing
- * else waits, into room that no wanted or leased chunk needs; a new guess takes the old one's place.
- * Both return at once. A cache of expert_bytes keeps what is used often and of late. Acquire and
- * release as above, in any order and without a want too; `data` stays valid until the release.
- * stream_begin counts the passes by which use grows old; stream_rewind forgets what was wanted. */
-void stream_want(struct stream *s, const uint32_t *chunks, size_t n);
-void stream_guess(struct stream *s, const uint32_t *chunks, size_t n);
+/* Experts (numbers in schedule.expert_first). want: all their chunks will be acquired soon, each expert's in
+ * rising order; their reads go before the schedule's, in the order given. guess: perhaps, in the layer after
+ * this one; read when nothing else waits, into room that no wanted or leased chunk needs, until the next want,
+ * which tells whether it was right. Both return at once. A cache of expert_bytes keeps what is used often and of late.
+ * pick: which of them is the best to acquire now: the first that is in memory, or that comes next; waits for
+ * that where memory is the host's. acquire: one of schedule.expert_chunks; release as above, in any order
+ * and without a want too; `data` stays valid until the release. stream_begin counts the passes by which
+ * use grows old; stream_rewind forgets what was wanted. */
+struct stream_experts {
+	uint32_t hits;	 /* of the wanted: in memory, or on their way for a guess */
+	uint32_t right;	 /* of the wanted: something of it was read for the last guess */
+	uint32_t misses;
+	uint32_t wrong;	 /* read for the last guess, and not wanted */
+	uint64_t wrong_bytes;
+};
+void stream_want(struct stream *s, const uint32_t *experts, size_t n, struct stream_experts *told);
+void stream_guess(struct stream *s, const uint32_t *experts, size_t n);
+size_t stream_pick_expert(struct stream *s, const uint32_t *experts, size_t n);
 int stream_acquire_expert(struct stream *s, uint32_t chunk, struct lease *out, struct err *e);
 
 /* After a cancelled pass: the next acquire is chunk 0 again. What is in the ring and still useful
@@ -128,8 +138,7 @@ struct stream_view {
 	size_t cursor;		/* index of the next chunk the engine will acquire */
 	size_t issued;		/* index of the next chunk the reader will issue */
 	uint64_t resident_loaded; /* bytes */
-	/* experts' chunks: wanted and there (or on their way for a guess), wanted and not there, read for
-	 * a guess, and of those not wanted before the next guess came */
+	/* as stream_want tells; guesses: for which something was read */
 	uint64_t expert_hits, expert_misses, expert_guesses, expert_wrong_guesses;
 };
 void stream_view(struct stream *s, struct stream_view *out);

@@ -28,8 +28,8 @@ struct load {
 	enum load_state state;
 	bool dead;	  /* nobody wants it any more: its room comes back when the last request does */
 	bool leased;
-	bool expert;	  /* chunk is a number of schedule.expert_chunks, else of schedule.chunks */
-	uint32_t chunk;
+	bool expert;	  /* number: of a pack of an expert's chunks, else of schedule.chunks */
+	uint32_t number;
 	struct ring *ring; /* whose `block` it has; NULL: the chunk has memory of its own */
 	uint64_t block;
 	char *memory;
@@ -46,7 +46,7 @@ struct load {
 
 enum chunk_state { ABSENT, COMING /* has a load */, HERE /* in memory of its own */ };
 
-struct entry { /* one chunk */
+struct entry { /* one chunk, or one pack of an expert's */
 	uint8_t state, tier;
 	bool fresh; /* read since it was last acquired */
 	uint32_t load;
@@ -115,9 +115,9 @@ void walker_wake(struct stream *s); /* reads what there is to read now */
 void walker_seek(struct stream *s, size_t index, bool afresh);
 void walker_end(struct stream *s, size_t end); /* the pass uses chunks 0..end-1 */
 void load_drop(struct stream *s, struct load *l);
-/* A load of chunk `number` into the entry's memory, else into the ring; false when there is no room now.
+/* A load of `span` bytes into the entry's memory, else into the ring; false when there is no room now.
  * Its own number goes to *partial. */
-bool load_start(struct stream *s, struct entry *en, const struct chunk *c, uint32_t number, bool expert,
+bool load_start(struct stream *s, struct entry *en, size_t span, uint32_t number, bool expert,
 	struct ring_memory *ring, uint32_t *partial);
 /* What a completed request means: 0 done, 1 submit it again as changed, else an errno or FILE_ENDED. */
 int request_verdict(struct read_req *r, uint64_t needed_end, unsigned *tries);
@@ -126,13 +126,14 @@ void count_in_flight(struct stream *s, int d);
 /* experts.c; the lock is held, except in init and clear */
 int experts_init(struct stream *s, struct err *e);
 void experts_clear(struct stream *s);
-struct entry *experts_entry(struct stream *s, uint32_t chunk);
-bool experts_start_wanted(struct stream *s); /* a load for the next wanted chunk; false: none can start */
+struct entry *experts_entry(struct stream *s, uint32_t pack);
+const struct extent *experts_extent(const struct stream *s, uint32_t pack, size_t i); /* NULL: no more */
+bool experts_start_wanted(struct stream *s); /* a load for the next wanted pack; false: none can start */
 bool experts_start_guess(struct stream *s);
 void experts_forget_wants(struct stream *s);
 void experts_new_pass(struct stream *s);
 void experts_release(struct stream *s, uint32_t chunk);
-void experts_uploaded(struct stream *s, uint32_t chunk); /* it is on the device from now on */
+void experts_uploaded(struct stream *s, uint32_t pack); /* it is on the device from now on */
 
 /* upload.c, for devices with memory of their own; for the engine's thread. The lock is held in acquire
  * and sleep, but not while the device is waited for. */
@@ -141,11 +142,11 @@ void upload_clear(struct stream *s);
 void upload_sleep(struct stream *s); /* until something has changed; looks after copies meanwhile */
 int upload_acquire(struct stream *s, size_t index, struct lease *out, struct err *e);
 void upload_release(struct stream *s, struct lease *l);
-int upload_acquire_expert(struct stream *s, uint32_t chunk, struct lease *out, struct err *e);
+int upload_acquire_expert(struct stream *s, uint32_t pack, struct lease *out, struct err *e);
 /* stream.c; the lock is held */
 int stream_wait(struct stream *s, size_t index, struct err *e);
 void stream_sleep(struct stream *s);
-int experts_wait(struct stream *s, uint32_t chunk, struct err *e);
+int experts_wait(struct stream *s, uint32_t pack, struct err *e);
 
 /* urgent.c */
 void urgent_issue(struct stream *s);
@@ -161,6 +162,6 @@ int read_failed(const struct stream *s, uint32_t file, uint64_t offset, int erro
 
 /* Tags of requests: what they belong to. */
 #define TAG_URGENT ((uint64_t)1 << 63)
-#define TAG_SCALE ((uint64_t)1 << 62) /* the second extent */
+#define TAG_EXTENT 32 /* from this bit on: which extent of the load */
 
 #endif

@@ -29,7 +29,7 @@ struct flight { /* of one chunk, from the copy to the end of its use */
 };
 
 struct expert_flight {
-	uint32_t chunk;
+	uint32_t pack;
 	bool busy;
 	struct event *copied;
 };
@@ -142,7 +142,7 @@ static bool reap_copies(struct stream *s)
 	for (size_t i = 0; i < EXPERT_FLIGHTS; i++) {
 		if (u->x[i].busy && b->ops->event_done(b, u->x[i].copied)) {
 			u->x[i].busy = false;
-			experts_uploaded(s, u->x[i].chunk);
+			experts_uploaded(s, u->x[i].pack);
 			any = true;
 		}
 	}
@@ -269,7 +269,7 @@ static struct expert_flight *send_expert(struct stream *s, struct load *l)
 {
 	struct upload *u = s->upload;
 	struct backend *b = s->c.backend;
-	const struct entry *en = experts_entry(s, l->chunk);
+	const struct entry *en = experts_entry(s, l->number);
 	size_t i = 0;
 	while (i < EXPERT_FLIGHTS && u->x[i].busy)
 		i++;
@@ -277,7 +277,7 @@ static struct expert_flight *send_expert(struct stream *s, struct load *l)
 		return NULL;
 	struct expert_flight *f = &u->x[i];
 	f->busy = true;
-	f->chunk = l->chunk;
+	f->pack = l->number;
 	l->leased = true;
 	if (u->expert_was_used) /* what lay there before may still be multiplied */
 		b->ops->queue_wait(b, QUEUE_COPY, u->expert_used);
@@ -381,26 +381,26 @@ void upload_release(struct stream *s, struct lease *l)
 	}
 }
 
-int upload_acquire_expert(struct stream *s, uint32_t chunk, struct lease *out, struct err *e)
+int upload_acquire_expert(struct stream *s, uint32_t pack, struct lease *out, struct err *e)
 {
 	struct upload *u = s->upload;
 	struct backend *b = s->c.backend;
 	while (true) {
 		reap_copies(s);
 		send_experts(s);
-		if (experts_entry(s, chunk)->state == HERE)
+		if (experts_entry(s, pack)->state == HERE)
 			return 0;
 		for (size_t i = 0; i < EXPERT_FLIGHTS; i++) {
-			if (u->x[i].busy && u->x[i].chunk == chunk) {
+			if (u->x[i].busy && u->x[i].pack == pack) {
 				b->ops->queue_wait(b, QUEUE_COMPUTE, u->x[i].copied);
 				out->copied = u->x[i].copied;
 				return 0;
 			}
 		}
-		const struct entry *en = experts_entry(s, chunk);
+		const struct entry *en = experts_entry(s, pack);
 		if (en->state == COMING && s->loads[en->load].state == LOAD_READY)
 			upload_sleep(s); /* all flights are busy: until one is over */
-		else if (experts_wait(s, chunk, e) < 0)
+		else if (experts_wait(s, pack, e) < 0)
 			return -1;
 	}
 }

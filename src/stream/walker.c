@@ -51,12 +51,16 @@ static void load_free(struct stream *s, struct load *l)
 
 static struct entry *entry_of(struct stream *s, const struct load *l)
 {
-	return l->expert ? experts_entry(s, l->chunk) : &s->entries[l->chunk];
+	return l->expert ? experts_entry(s, l->number) : &s->entries[l->number];
 }
 
-static const struct chunk *chunk_of(const struct stream *s, const struct load *l)
+/* What the load reads, one extent behind the other in memory; NULL: no more. */
+static const struct extent *extent_of(const struct stream *s, const struct load *l, size_t i)
 {
-	return l->expert ? &s->c.schedule->expert_chunks[l->chunk] : &s->c.schedule->chunks[l->chunk];
+	if (l->expert)
+		return experts_extent(s, l->number, i);
+	const struct chunk *c = &s->c.schedule->chunks[l->number];
+	return i == 0 ? &c->data : i == 1 && c->scale.bytes ? &c->scale : NULL;
 }
 
 void load_drop(struct stream *s, struct load *l)
@@ -73,18 +77,18 @@ void load_drop(struct stream *s, struct load *l)
 		load_free(s, l);
 }
 
-bool load_start(struct stream *s, struct entry *en, const struct chunk *c, uint32_t number, bool expert,
+bool load_start(struct stream *s, struct entry *en, size_t span, uint32_t number, bool expert,
 	struct ring_memory *ring, uint32_t *partial)
 {
 	struct load *l = &s->loads[s->free_load];
-	size_t start = 0, span = span_bytes(&c->data) + span_bytes(&c->scale);
+	size_t start = 0;
 	uint64_t block = 0;
 	if (s->free_load == NO_LOAD)
 		return false;
 	if (!en->memory && !ring_take(&ring->ring, span, &block, &start))
 		return false;
 	s->free_load = l->next;
-	*l = (struct load){.state = LOAD_READING, .expert = expert, .chunk = number, .block = block,
+	*l = (struct load){.state = LOAD_READING, .expert = expert, .number = number, .block = block,
 		.ring = en->memory ? NULL : &ring->ring,
 		.memory = en->memory ? en->memory : ring->memory + start, .span = span};
 	en->state = COMING;
@@ -107,20 +111,19 @@ static size_t piece(const struct stream *s, size_t span)
 static bool load_ask(struct stream *s, uint32_t *partial, size_t most)
 {
 	struct load *l = &s->loads[*partial];
-	const struct chunk *c = chunk_of(s, l);
-	const size_t data = span_bytes(&c->data);
-	while (l->asked < l->span) {
-		bool scale = l->asked >= data;
-		const struct extent *x = scale ? &c->scale : &c->data;
-		size_t at = scale ? l->asked - data : l->asked, left = (scale ? l->span : data) - l->asked;
-		const size_t one = piece(s, scale ? l->span - data : data);
-		const struct read_req req = {.file = x->file, .offset = span_start(x) + at,
-			.bytes = left < one ? left : one, .dst = l->memory + l->asked,
-			.tag = *partial | (scale ? TAG_SCALE : 0)};
-		if (s->in_flight >= most || !submit(s, &req))
-			return false;
-		l->asked += req.bytes;
-		l->pending++;
+	size_t begin = 0; /* of the extent, in memory */
+	const struct extent *x;
+	for (size_t i = 0; (x = extent_of(s, l, i)); begin += span_bytes(x), i++) {
+		while (l->asked < begin + span_bytes(x)) {
+			size_t at = l->asked - begin, left = span_bytes(x) - at, one = piece(s, span_bytes(x));
+			const struct read_req req = {.file = x->file, .offset = span_start(x) + at,
+				.bytes = left < one ? left : one, .dst = l->memory + l->asked,
+				.tag = *partial | (uint64_t)i << TAG_EXTENT};
+			if (s->in_flight >= most || !submit(s, &req))
+				return false;
+			l->asked += req.bytes;
+			l->pending++;
+		}
 	}
 	*partial = NO_LOAD;
 	return true;
@@ -141,8 +144,8 @@ static bool may_walk(struct stream *s)
 
 static bool start_chunk(struct stream *s, size_t index)
 {
-	return load_start(s, &s->entries[index], &s->c.schedule->chunks[index], (uint32_t)index, false,
-		&s->ring, &s->partial);
+	return load_start(s, &s->entries[index], stream_resident_bytes(&s->c.schedule->chunks[index]),
+		(uint32_t)index, false, &s->ring, &s->partial);
 }
 
 /* While the ring is full and the disk idle: experts that a guess named, chunks further on that will
@@ -266,7 +269,7 @@ static void load_done(struct stream *s, struct load *l)
 	en->in_ram = clock_ns();
 	en->fresh = true;
 	if (en->memory && !l->error) {
-		s->view.resident_loaded += l->expert ? 0 : chunk_of(s, l)->bytes;
+		s->view.resident_loaded += l->expert ? 0 : s->c.schedule->chunks[l->number].bytes;
 		load_drop(s, l);
 		en->state = HERE;
 	}
@@ -276,8 +279,7 @@ static void load_done(struct stream *s, struct load *l)
 static void chunk_request_done(struct stream *s, struct read_req *r)
 {
 	struct load *l = &s->loads[(uint32_t)r->tag];
-	const struct chunk *c = chunk_of(s, l);
-	const struct extent *x = r->tag & TAG_SCALE ? &c->scale : &c->data;
+	const struct extent *x = extent_of(s, l, (size_t)(r->tag >> TAG_EXTENT));
 	s->view.bytes_read += r->result > 0 ? (uint64_t)r->result : 0;
 	s->view.reads++;
 	int verdict = request_verdict(r, x->offset + x->bytes, &l->tries);

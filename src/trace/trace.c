@@ -218,14 +218,22 @@ void trace_read(struct trace *t, uint32_t layer, uint64_t bytes, int64_t t0, int
 	pthread_mutex_unlock(&t->lock);
 }
 
-void trace_experts(struct trace *t, uint64_t hits, uint64_t misses, uint64_t wrong)
+void trace_experts(struct trace *t, const struct trace_experts *x)
 {
 	pthread_mutex_lock(&t->lock);
 	struct trace_pass *p = &t->view.now;
+	struct trace_layer *l = &t->now[t->view.layer];
 	p->experts = true;
-	p->expert_hits += hits;
-	p->expert_misses += misses;
-	p->expert_wrong += wrong;
+	p->expert_hits += x->hits;
+	p->expert_misses += x->misses;
+	p->expert_wrong += x->wrong;
+	p->bytes_disk += x->wrong_bytes;
+	l->expert_hits += x->hits;
+	l->expert_misses += x->misses;
+	l->expert_wrong += x->wrong;
+	l->bytes_disk += x->wrong_bytes;
+	if (t->file.out)
+		trace_file_experts(&t->file, x, t->view.layer, t->view.passes, t->at);
 	pthread_mutex_unlock(&t->lock);
 }
 

@@ -26,6 +26,7 @@ enum cause { CAUSE_DISK, CAUSE_COPY, CAUSE_COMPUTE, CAUSE_OTHER, CAUSES };
 struct trace_layer {
 	int64_t ns[CAUSES]; /* of the last finished pass */
 	uint64_t bytes_disk, bytes_ram;
+	uint32_t expert_hits, expert_misses, expert_wrong;
 };
 
 struct trace_layer_stats { /* wall time of a layer over the last decode passes, ns */
@@ -55,8 +56,8 @@ struct trace_pass {
 	int64_t read_sum;   /* ns from asked for to read, summed: a read's latency, times reads */
 	uint64_t bytes_copy; /* to the device */
 	uint32_t late;	    /* chunks that were waited for */
-	bool experts;	    /* the next three were counted */
-	uint64_t expert_hits, expert_misses, expert_wrong;
+	bool experts;	    /* the next were counted */
+	uint64_t expert_hits, expert_misses, expert_wrong; /* wrong: read for nothing */
 };
 
 /* What a screen shows. layers is [n_layers + 1], the last one being the head; owned by the view. */
@@ -103,7 +104,14 @@ void trace_span(struct trace *t, enum cause cause, const char *what, int64_t t0,
  * told by issued != 0. */
 void trace_use(struct trace *t, const struct trace_chunk *c);
 void trace_read(struct trace *t, uint32_t layer, uint64_t bytes, int64_t t0, int64_t t1); /* urgent */
-void trace_experts(struct trace *t, uint64_t hits, uint64_t misses, uint64_t wrong);
+/* The experts that the present layer needs, and what of them was there. */
+struct trace_experts {
+	const uint32_t *chosen; /* [n] borrowed: numbers, first_number being the layer's expert 0 */
+	uint32_t n, first_number;
+	uint32_t hits, misses, wrong; /* wrong: guesses that were read and are not among them */
+	uint64_t wrong_bytes;
+};
+void trace_experts(struct trace *t, const struct trace_experts *x);
 void trace_pass_end(struct trace *t, bool keep); /* keep false: cancelled, counts nowhere */
 void trace_reset_sums(struct trace *t);		 /* an answer begins */
 

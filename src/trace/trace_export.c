@@ -62,6 +62,18 @@ void trace_file_span(struct trace_file *f, const char *name, uint32_t layer, uin
 	event(f, name, LANE_ENGINE, layer, pass, NULL, t0, t1);
 }
 
+void trace_file_experts(struct trace_file *f, const struct trace_experts *x, uint32_t layer, uint64_t pass,
+	int64_t at)
+{
+	fprintf(f->out,
+		",\n{\"name\":\"experts\",\"ph\":\"i\",\"s\":\"t\",\"pid\":1,\"tid\":%d,\"ts\":%.3f,"
+		"\"args\":{\"layer\":%u,\"pass\":%llu,\"hits\":%u,\"misses\":%u,\"wrong_guesses\":%u,\"chosen\":[",
+		LANE_ENGINE, (double)at / 1e3, layer, (unsigned long long)pass, x->hits, x->misses, x->wrong);
+	for (uint32_t i = 0; i < x->n; i++)
+		fprintf(f->out, i ? ",%u" : "%u", x->chosen[i] - x->first_number);
+	fputs("]}}", f->out);
+}
+
 void trace_file_chunk(struct trace_file *f, const struct trace_chunk *c, uint64_t pass)
 {
 	if (c->issued) {

@@ -20,6 +20,8 @@ int trace_file_open(struct trace_file *f, const char *path, struct err *e);
 int trace_file_close(struct trace_file *f, const char *path, struct err *e); /* e may be NULL */
 void trace_file_span(struct trace_file *f, const char *name, uint32_t layer, uint64_t pass, int64_t t0,
 	int64_t t1);
+void trace_file_experts(struct trace_file *f, const struct trace_experts *x, uint32_t layer, uint64_t pass,
+	int64_t at);
 void trace_file_chunk(struct trace_file *f, const struct trace_chunk *c, uint64_t pass);
 
 struct trace {

@@ -4,8 +4,11 @@
     make_shape.py SHAPE OUT [--quant bf16|nf4] [--layers N] [--sparse]
 
 SHAPE is llama-1b, llama-7b, llama-70b, llama-405b or qwen3-30b-a3b (128 experts, 8 used). --layers writes fewer
-layers than the shape has; --sparse writes headers over holes, which take no room and read as zeros. Weights repeat
-a random block of 16 MiB. nf4 is bitsandbytes' layout with double quantization, as `airlchat prepare` writes it;
+layers than the shape has; --sparse writes headers over holes, which take no room and read as zeros. Matrices repeat
+a random block of 16 MiB from some place on. Where there are experts, each router is random: its logits are a
+part that is the same for all tokens, so that some experts of a layer are popular (log-normal, SPREAD wide), and a
+part of deviation 1 that depends on the token; embeddings are as large as they are after a few layers of a trained
+model, so that the hidden state turns slowly from layer to layer. nf4 is bitsandbytes' layout with double quantization, as `airlchat prepare` writes it;
 embedding, head, norms and routers are bf16. A byte-level tokenizer.json comes with it, so that -p works (--raw).
 
 Example, the 70B shape in 1 GiB of memory (37 GB on disk):
@@ -13,7 +16,7 @@ Example, the 70B shape in 1 GiB of memory (37 GB on disk):
     tests/bench/make_shape.py llama-70b /big/70b --quant nf4
     systemd-run --scope -p MemoryMax=1040M build/airlchat /big/70b --ram 1G --ctx 128 --raw -p Hello -n 8 --stats
 """
-import argparse, json, math, os, random, struct
+import argparse, array, json, math, os, random, struct
 
 SHAPES = {  # layers, hidden, ffn, heads, kv heads, head_dim, vocab, experts, used
     "llama-1b": (16, 2048, 8192, 32, 8, 64, 128256, 0, 0),
@@ -26,19 +29,48 @@ NF4 = [-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.
        -0.18477343022823334, -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725,
        0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0]
 BLOCK = 16 << 20
+COMMON = 16  # elements of an embedding that are the same for all tokens
+SPREAD = 0.7
 
 
-def bf16_block(rng):
-    """Random numbers of magnitude about 0.02."""
+def bf16_block(rng, exponent=0x3C):
+    """Random numbers of magnitude about 0.02; with the exponent 0x3F about 1."""
     raw = bytearray(rng.randbytes(BLOCK))
     for i in range(1, BLOCK, 2):
-        raw[i] = raw[i] & 0x80 | 0x3C
+        raw[i] = raw[i] & 0x80 | exponent
     return bytes(raw)
+
+
+def bf16(values):
+    raw = array.array("f", values).tobytes()
+    out = bytearray(len(raw) // 2)
+    out[0::2], out[1::2] = raw[2::4], raw[3::4]
+    return bytes(out)
+
+
+def embedding(rng, hidden):
+    """A block of rows of magnitude 1 that share some elements."""
+    raw = bytearray(bf16_block(rng, 0x3F))
+    common = bf16([2.0] * COMMON)
+    for at in range(0, BLOCK, 2 * hidden):
+        raw[at:at + len(common)] = common
+    return bytes(raw)
+
+
+def router(rng, layer, experts, hidden):
+    """Rows whose first elements, those that all tokens share, say how popular an expert is."""
+    common = math.sqrt(1 + 0.045 * layer) / (COMMON * 1.8)  # the shared part fades from layer to layer
+    rows = []
+    for _ in range(experts):
+        rows += [rng.gauss(0, SPREAD) * common] * COMMON
+        rows += [rng.gauss(0, hidden ** -0.5) for _ in range(hidden - COMMON)]
+    return bf16(rows)
 
 
 class Writer:
     def __init__(self, out, sparse):
-        rng = random.Random(1)
+        rng = self.rng = random.Random(1)
+        self.offset = 0.05  # the mean of what scales the codes
         self.out, self.sparse, self.index, self.pieces = out, sparse, {}, []
         self.bf16, self.codes = (b"", b"") if sparse else (bf16_block(rng), rng.randbytes(BLOCK))
 
@@ -56,10 +88,10 @@ class Writer:
         n = math.prod(shape)
         groups, nested = -(-n // 64), -(-n // 64 // 256)
         state = json.dumps({"quant_type": "nf4", "blocksize": 64, "dtype": "bfloat16", "shape": list(shape),
-                            "nested_blocksize": 256, "nested_dtype": "float32", "nested_offset": 0.05})
+                            "nested_blocksize": 256, "nested_dtype": "float32", "nested_offset": self.offset})
         self.add(name, "U8", [n // 2, 1], self.codes, n // 2)
         self.add(name + ".absmax", "U8", [groups], self.codes, groups)
-        self.add(name + ".nested_absmax", "F32", [nested], struct.pack("<f", 0.01) * nested)
+        self.add(name + ".nested_absmax", "F32", [nested], struct.pack("<f", self.offset / 5) * nested)
         self.add(name + ".nested_quant_map", "F32", [256], struct.pack("<256f", *[(i - 127) / 128 for i in range(256)]))
         self.add(name + ".quant_map", "F32", [16], struct.pack("<16f", *NF4))
         self.add(name + ".quant_state.bitsandbytes__nf4", "U8", [256], state.encode().ljust(256))
@@ -78,24 +110,31 @@ class Writer:
                 f.truncate(8 + len(text) + at)
             else:
                 for _, _, _, data, size in self.pieces:
+                    at = self.rng.randrange(0, BLOCK, 4096) if data is self.bf16 or data is self.codes else 0
                     while size > 0:
-                        size -= f.write(data[:size])
+                        size -= f.write(data[at:at + size])
+                        at = 0
         self.pieces = []
 
 
-def write_layer(w, matrix, p, s):
+def write_layer(w, matrix, layer, s):
+    p = f"model.layers.{layer}."
     layers, hidden, ffn, heads, kv, dim, vocab, experts, used = s
     w.ones(p + "input_layernorm.weight", hidden)
     w.ones(p + "post_attention_layernorm.weight", hidden)
     if experts:
         w.ones(p + "self_attn.q_norm.weight", dim)
         w.ones(p + "self_attn.k_norm.weight", dim)
+    if experts:  # random attention adds the same to all tokens: little of that, more of what experts add
+        w.offset = 0.008
     matrix(p + "self_attn.q_proj.weight", heads * dim, hidden)
     matrix(p + "self_attn.k_proj.weight", kv * dim, hidden)
     matrix(p + "self_attn.v_proj.weight", kv * dim, hidden)
     matrix(p + "self_attn.o_proj.weight", hidden, heads * dim)
     if experts:
-        w.plain(p + "mlp.gate.weight", experts, hidden)
+        data = b"" if w.sparse else router(w.rng, layer, experts, hidden)
+        w.add(p + "mlp.gate.weight", "BF16", (experts, hidden), data, 2 * experts * hidden)
+        w.offset = 0.045
     for e in range(experts or 1):
         x = p + (f"mlp.experts.{e}." if experts else "mlp.")
         matrix(x + "gate_proj.weight", ffn, hidden)
@@ -145,13 +184,17 @@ def main():
     w = Writer(a.out, a.sparse)
     matrix = w.nf4 if a.quant == "nf4" else w.plain
     count = n_layers + 2
-    w.plain("model.embed_tokens.weight", s[6], s[1])
+    if s[7] and not a.sparse:
+        w.add("model.embed_tokens.weight", "BF16", (s[6], s[1]), embedding(w.rng, s[1]), 2 * s[6] * s[1])
+    else:
+        w.plain("model.embed_tokens.weight", s[6], s[1])
     w.flush(f"model-00001-of-{count:05}.safetensors")
     for i in range(n_layers):
-        write_layer(w, matrix, f"model.layers.{i}.", s)
+        write_layer(w, matrix, i, s)
         w.flush(f"model-{i + 2:05}-of-{count:05}.safetensors")
     w.ones("model.norm.weight", s[1])
-    w.plain("lm_head.weight", s[6], s[1])
+    head = b"" if a.sparse else w.bf16[:-6 * s[1]]  # repeats sooner than the embedding: equal logits, different tokens
+    w.add("lm_head.weight", "BF16", (s[6], s[1]), head, 2 * s[6] * s[1])
     w.flush(f"model-{count:05}-of-{count:05}.safetensors")
     for name, value in (("config.json", config(s, n_layers, a.quant)), ("tokenizer.json", tokenizer(s[6])),
                         ("model.safetensors.index.json", {"weight_map": w.index})):

@@ -78,6 +78,9 @@ void fixture_experts(struct fixture *f, uint32_t spread)
 		c->data.bytes = 20000 + (spread ? fixture_random(f, spread) : 0);
 		c->data.offset = fixture_random(f, (uint32_t)(FILE_BYTES - c->data.bytes + 1));
 		c->data.file = fixture_random(f, FILES);
+		const struct extent *before = i % PARTS ? &c[-1].data : NULL; /* often one behind the other */
+		if (before && before->offset + before->bytes + c->data.bytes <= FILE_BYTES && fixture_random(f, 2))
+			c->data = (struct extent){before->file, before->offset + before->bytes, c->data.bytes};
 		if (spread && i % 2)
 			c->scale = odd_extent(f, 3000);
 		c->bytes = c->data.bytes + c->scale.bytes;
@@ -89,6 +92,11 @@ void fixture_experts(struct fixture *f, uint32_t spread)
 	f->schedule.n_expert_chunks = EXPERT_CHUNKS;
 	f->schedule.expert_first = f->expert_first;
 	f->schedule.n_experts = EXPERTS;
+	f->schedule.pack_first = f->pack_first; /* packs of one chunk and of all chunks of an expert */
+	for (uint32_t i = 0; i < EXPERT_CHUNKS; i++)
+		if (i % PARTS == 0 || (spread && fixture_random(f, 2)))
+			f->pack_first[f->schedule.n_packs++] = i;
+	f->pack_first[f->schedule.n_packs] = EXPERT_CHUNKS;
 }
 
 void fixture_device(struct fixture *f, uint64_t seed)

@@ -25,7 +25,7 @@ struct fixture {
 	struct schedule schedule;
 	uint8_t tiers[CHUNKS];
 	struct chunk expert_chunks[EXPERT_CHUNKS];
-	uint32_t expert_first[LAYERS * EXPERTS + 1];
+	uint32_t expert_first[LAYERS * EXPERTS + 1], pack_first[EXPERT_CHUNKS + 1];
 	size_t expert_bytes; /* of the cache; 0: no experts */
 	struct backend *backend;
 	struct reader *reader; /* a fault reader */

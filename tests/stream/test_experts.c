@@ -65,38 +65,49 @@ static void use(struct fixture *f, uint32_t chunk)
 	stream_release(f->stream, &l);
 }
 
-/* The chunks of some experts of a layer, each expert at most once. */
+static bool use_expert(struct fixture *f, uint32_t expert)
+{
+	struct stream_experts told;
+	stream_want(f->stream, &expert, 1, &told);
+	for (uint32_t part = 0; part < PARTS; part++)
+		use(f, expert * PARTS + part);
+	return told.hits == 1;
+}
+
+/* Some experts of a layer, each at most once. */
 static size_t choose(struct fixture *f, uint32_t layer, uint32_t chosen, uint32_t *out)
 {
 	size_t n = 0;
 	uint32_t first = fixture_random(f, EXPERTS);
 	for (uint32_t k = 0; k < chosen; k++)
-		for (uint32_t part = 0; part < PARTS; part++)
-			out[n++] = (layer * EXPERTS + (first + 5 * k) % EXPERTS) * PARTS + part;
+		out[n++] = layer * EXPERTS + (first + 5 * k) % EXPERTS;
 	return n;
 }
 
 static void one_pass(struct fixture *f, uint32_t chosen)
 {
-	uint32_t want[EXPERT_CHUNKS], guess[EXPERT_CHUNKS];
+	uint32_t want[EXPERTS], guess[EXPERTS];
+	struct stream_experts told;
 	size_t per_layer = CHUNKS / LAYERS;
 	stream_begin(f->stream, CHUNKS);
 	for (uint32_t layer = 0; layer < LAYERS; layer++) {
 		run_pass(f, layer * per_layer, (layer + 1) * per_layer);
 		size_t n = choose(f, layer, chosen, want);
-		stream_want(f->stream, want, n);
+		stream_want(f->stream, want, n, &told);
+		assert_int_equal(told.hits + told.misses, n);
+		assert_true(told.right <= n);
 		if (fixture_random(f, 2))
 			stream_guess(f->stream, guess, choose(f, (layer + 1) % LAYERS, chosen, guess));
-		if (fixture_random(f, 3) == 0) /* another order than the wanted one */
-			for (size_t i = n; i-- > 0;)
-				use(f, want[i]);
-		else
-			for (size_t i = 0; i < n; i++)
-				use(f, want[i]);
+		bool backwards = fixture_random(f, 3) == 0; /* another order than the wanted one */
+		for (size_t left = n, i; left; want[i] = want[--left]) {
+			i = backwards ? left - 1 : stream_pick_expert(f->stream, want, left);
+			for (uint32_t part = 0; part < PARTS; part++)
+				use(f, want[i] * PARTS + (backwards ? PARTS - 1 - part : part));
+		}
 		if (fixture_random(f, 4) == 0) /* one that nobody has named */
 			use(f, fixture_random(f, EXPERT_CHUNKS));
 		if (fixture_random(f, 8) == 0) {
-			stream_want(f->stream, want, choose(f, layer, chosen, want));
+			stream_want(f->stream, want, choose(f, layer, chosen, want), &told);
 			stream_rewind(f->stream);
 			return;
 		}
@@ -149,7 +160,9 @@ static void an_expert_that_cannot_be_read(void **state)
 	for (uint32_t i = 0; i < EXPERT_CHUNKS; i += 7) {
 		const struct extent *x = &f.expert_chunks[i].data;
 		fault_set(f.reader, 0, &(struct fault){FAULT_ERROR, x->file, x->offset, x->offset + 1, EIO, -1});
-		stream_want(f.stream, &i, 1);
+		const uint32_t expert = i / PARTS;
+		struct stream_experts told;
+		stream_want(f.stream, &expert, 1, &told);
 		usleep(2000);
 		assert_int_equal(stream_acquire_expert(f.stream, i, &l, &e), -1);
 		assert_non_null(strstr(e.msg, f.files[x->file].path));
@@ -160,13 +173,13 @@ static void an_expert_that_cannot_be_read(void **state)
 	fixture_close(&f);
 }
 
-/* Hot chunks stay through a scan of all the others, as a long prompt is one. */
+/* Hot experts stay through a scan of all the others, as a long prompt is one. */
 static void what_is_used_often_survives_a_scan(void **state)
 {
 	(void)state;
-	enum { HOT = 24 };
+	enum { HOT = 12, ALL = LAYERS * EXPERTS };
 	struct fixture f;
-	struct stream_view before, after;
+	uint32_t hits = 0;
 	fixture_open(&f, 700, "pread", 8, 100);
 	fixture_experts(&f, 0);
 	f.expert_bytes = 48 * stream_resident_bytes(&f.expert_chunks[0]) + 48 * 4096;
@@ -174,19 +187,17 @@ static void what_is_used_often_survives_a_scan(void **state)
 	for (int pass = 0; pass < 10; pass++) {
 		stream_begin(f.stream, CHUNKS);
 		for (uint32_t i = 0; i < HOT; i++)
-			use(&f, i * 5);
-		for (uint32_t i = 0; i < 8; i++)
-			use(&f, fixture_random(&f, EXPERT_CHUNKS));
+			use_expert(&f, i * 5);
+		for (uint32_t i = 0; i < 4; i++)
+			use_expert(&f, fixture_random(&f, ALL));
 	}
 	stream_begin(f.stream, CHUNKS);
-	for (uint32_t i = 0; i < EXPERT_CHUNKS; i++)
-		use(&f, i);
-	stream_view(f.stream, &before);
+	for (uint32_t i = 0; i < ALL; i++)
+		use_expert(&f, i);
 	stream_begin(f.stream, CHUNKS);
 	for (uint32_t i = 0; i < HOT; i++)
-		use(&f, i * 5);
-	stream_view(f.stream, &after);
-	assert_true(after.expert_hits - before.expert_hits >= HOT * 9 / 10);
+		hits += use_expert(&f, i * 5);
+	assert_true(hits >= HOT * 9 / 10);
 	fixture_close(&f);
 }
 
@@ -195,7 +206,8 @@ static void a_good_guess_is_a_hit(void **state)
 	(void)state;
 	struct fixture f;
 	struct stream_view v;
-	const uint32_t right[3] = {3, 4, 5}, wrong[2] = {90, 91};
+	struct stream_experts told;
+	const uint32_t right[3] = {3, 4, 5}, wrong[2] = {40, 41};
 	fixture_open(&f, 710, "pread", 8, 100);
 	fixture_experts(&f, 0);
 	f.expert_bytes = 1 << 20;
@@ -209,17 +221,24 @@ static void a_good_guess_is_a_hit(void **state)
 		usleep(2000);
 	}
 	assert_int_equal(v.expert_guesses, 3);
-	stream_want(f.stream, right, 3);
-	for (int i = 0; i < 3; i++)
-		use(&f, right[i]);
+	stream_want(f.stream, right, 3, &told);
+	assert_int_equal(told.hits, 3);
+	assert_int_equal(told.right, 3);
+	assert_int_equal(told.misses + told.wrong, 0);
+	for (uint32_t i = 0; i < 3 * PARTS; i++)
+		use(&f, right[0] * PARTS + i);
 	stream_guess(f.stream, wrong, 2);
 	for (int i = 0; i < 1000 && v.expert_guesses < 5; i++) {
 		usleep(2000);
 		stream_view(f.stream, &v);
 	}
-	stream_guess(f.stream, NULL, 0);
+	stream_want(f.stream, right, 3, &told);
+	assert_int_equal(told.hits, 3);
+	assert_int_equal(told.right, 0);
+	assert_int_equal(told.wrong, 2);
+	assert_true(told.wrong_bytes >= 2 * PARTS * 20000);
 	stream_view(f.stream, &v);
-	assert_int_equal(v.expert_hits, 3);
+	assert_int_equal(v.expert_hits, 6);
 	assert_int_equal(v.expert_misses, 0);
 	assert_int_equal(v.expert_wrong_guesses, 2);
 	fixture_close(&f);
