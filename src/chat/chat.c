@@ -186,9 +186,13 @@ bool chat_template_uses(const struct chat *c, const char *name)
 
 bool chat_marks_hidden(const struct chat *c)
 {
-	int64_t cohere = tokenizer_id(c->tokenizer, "<|START_THINKING|>", strlen("<|START_THINKING|>"));
-	return (c->harmony[HARMONY_CHANNEL] >= 0 && c->harmony[HARMONY_MESSAGE] >= 0) ||
-		(cohere >= 0 && tokenizer_is_special(c->tokenizer, (uint32_t)cohere));
+	const char *mark;
+	for (int i = 0; (mark = reasoning_token(i)) != NULL; i++) {
+		int64_t id = tokenizer_id(c->tokenizer, mark, strlen(mark));
+		if (id >= 0 && tokenizer_is_special(c->tokenizer, (uint32_t)id))
+			return true;
+	}
+	return c->harmony[HARMONY_CHANNEL] >= 0 && c->harmony[HARMONY_MESSAGE] >= 0;
 }
 
 struct conversation *chat_conversation(struct chat *c)

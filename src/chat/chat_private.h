@@ -31,8 +31,9 @@ struct chat {
  * last bytes of the rendered text. */
 int chat_encode(const struct chat *c, size_t n, struct ids *ids, struct buf *tail, struct err *e);
 
-/* The model's chat template: `file` if given, else chat_template.jinja, tokenizer_config.json or GGUF
- * metadata. *out is NULL without an error when the model has none. */
+/* The model's chat template: `file` if given, else chat_template.jinja, tokenizer_config.json,
+ * chat_template.json or GGUF metadata, with the one called tool_use beside it. *out is NULL without an
+ * error when the model has none. */
 int chat_load_template(struct template **out, const struct checkpoint *c, const char *file,
 	struct err *e);
 

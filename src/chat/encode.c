@@ -73,7 +73,8 @@ int chat_encode(const struct chat *c, size_t n, struct ids *ids, struct buf *tai
 	const struct template_input in = {.messages_json = messages.p, .messages_len = messages.len,
 		.add_generation_prompt = true,
 		.bos_token = tokenizer_role_token(c->tokenizer, "bos_token"),
-		.eos_token = tokenizer_role_token(c->tokenizer, "eos_token"), .kwargs_json = vars};
+		.eos_token = tokenizer_role_token(c->tokenizer, "eos_token"), .tokenizer = c->tokenizer,
+		.kwargs_json = vars};
 	if (rc == 0)
 		rc = template_render(c->template, &in, &text, e);
 	if (rc == 0)

@@ -15,8 +15,14 @@ static const struct {
 	const char *open, *close;
 } marks[] = {{"<think>", "</think>"}, {"<thinking>", "</thinking>"}, {"<thought>", "</thought>"},
 	{"<reasoning>", "</reasoning>"}, {"<seed:think>", "</seed:think>"}, {"[THINK]", "[/THINK]"},
-	{"<|START_THINKING|>", "<|END_THINKING|>"}};
+	{"<|START_THINKING|>", "<|END_THINKING|>"}, {"<|channel>thought", "<channel|>"},
+	{"<|thought_start|>", "<|thought_end|>"}, {"<|begin_of_thought|>", "<|end_of_thought|>"},
+	{"<longcat_think>", "</longcat_think>"}};
 
+/* Gemma's mark is a token and a word. */
+static const char channel[] = "<|channel>";
+
+#define UNMARKED 32 /* bytes; a longer text without a mark is no role's name */
 #define MARKS (int)(sizeof(marks) / sizeof(*marks))
 
 static const char *const harmony_tokens[HARMONY_TOKENS] = {"<|channel|>", "<|message|>", "<|end|>", "<|start|>"};
@@ -44,7 +50,7 @@ void reasoning_init(struct reasoning *r, bool harmony, const char *p, size_t len
 {
 	r->state = harmony ? BETWEEN : BEGIN;
 	r->harmony = harmony;
-	r->some_reasoning = false;
+	r->some_reasoning = r->marked = false;
 	r->held = r->header = (struct buf)BUF_INIT;
 	while (len && spaces(p + len - 1, 1))
 		len--;
@@ -137,7 +143,11 @@ static void run(struct reasoning *r)
 			buf_reset(&r->held);
 			break;
 		case BETWEEN:
-			buf_reset(&r->held);
+			more = !r->marked && r->held.len > UNMARKED;
+			if (more)
+				r->state = ANSWER;
+			else if (r->marked)
+				buf_reset(&r->held);
 			break;
 		default:
 			give(r, false, r->held.p, r->held.len);
@@ -156,7 +166,7 @@ void reasoning_text(struct reasoning *r, const char *p, size_t len)
 static void settle(struct reasoning *r)
 {
 	run(r);
-	if (r->state == BEGIN) /* white space, or half a mark that was none */
+	if (r->state == BEGIN || (r->state == BETWEEN && !r->marked)) /* white space, half a mark that was none */
 		give(r, false, r->held.p, r->held.len);
 	else if (r->state == THINK && !r->harmony && spaces(r->held.p, r->held.len) < r->held.len)
 		give(r, true, r->held.p, r->held.len);
@@ -169,8 +179,11 @@ void reasoning_mark(struct reasoning *r, const char *content, size_t len)
 		for (int i = 0; i < MARKS; i++)
 			if (is(marks[i].open, content, len) || is(marks[i].close, content, len))
 				reasoning_text(r, content, len);
+		if (is(channel, content, len))
+			reasoning_text(r, content, len);
 		return;
 	}
+	r->marked = true;
 	settle(r);
 	if (is(harmony_tokens[HARMONY_CHANNEL], content, len)) {
 		r->state = HEADER;
@@ -193,15 +206,9 @@ void reasoning_end(struct reasoning *r)
 	buf_clear(&r->header);
 }
 
-bool reasoning_is_mark(const char *content, size_t len)
+const char *reasoning_token(int i)
 {
-	for (int i = 0; i < MARKS; i++)
-		if (is(marks[i].open, content, len) || is(marks[i].close, content, len))
-			return true;
-	for (int i = 0; i < HARMONY_TOKENS; i++)
-		if (is(harmony_tokens[i], content, len))
-			return true;
-	return false;
+	return i < MARKS ? marks[i].open : i == MARKS ? channel : NULL;
 }
 
 bool reasoning_open(const struct reasoning *r)

@@ -23,6 +23,7 @@ struct reasoning {
 	struct buf held;  /* may be the beginning of a mark, or white space before one */
 	struct buf header; /* harmony: name of the channel */
 	bool some_reasoning; /* any of it was given out */
+	bool marked; /* harmony: a mark has come; without one, what is said is the answer */
 	void (*part)(void *arg, bool reasoning, const char *p, size_t len);
 	void *arg;
 };
@@ -35,6 +36,6 @@ void reasoning_mark(struct reasoning *r, const char *content, size_t len);
 void reasoning_end(struct reasoning *r); /* gives out what was held back; clears */
 
 bool reasoning_open(const struct reasoning *r); /* inside the reasoning now */
-bool reasoning_is_mark(const char *content, size_t len); /* of any kind */
+const char *reasoning_token(int i); /* marks that a tokenizer may have as tokens; NULL behind the last */
 
 #endif

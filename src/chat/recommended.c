@@ -33,8 +33,21 @@ static void take(struct settings *s, enum setting id, double v)
 	settings_set(s, id, text, FROM_MODEL, &ignored);
 }
 
+/* One text, or several, that end an answer. */
+static void take_stops(struct settings *s, const cJSON *v)
+{
+	const cJSON *item;
+	struct err ignored = ERR_INIT;
+	if (cJSON_IsString(v) && *v->valuestring)
+		settings_set(s, SETTING_STOP, v->valuestring, FROM_MODEL, &ignored);
+	cJSON_ArrayForEach(item, v)
+		if (cJSON_IsString(item) && *item->valuestring)
+			settings_set(s, SETTING_STOP, item->valuestring, FROM_MODEL, &ignored);
+}
+
 static void from_json(struct settings *s, const cJSON *j)
 {
+	take_stops(s, cJSON_GetObjectItemCaseSensitive(j, "stop_strings"));
 	if (cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(j, "do_sample"))) {
 		take(s, SETTING_TEMP, 0);
 		const cJSON *v = cJSON_GetObjectItemCaseSensitive(j, "repetition_penalty");

@@ -12,6 +12,8 @@ struct template {
 	struct arena arena;
 	struct node *body;
 	char *src; /* a copy */
+	struct template *tools; /* used instead when tools are given; NULL: none */
+	char *tools_error;	/* why it can't be */
 };
 
 int template_new(struct template **out, const char *src, size_t len, struct err *e)
@@ -44,8 +46,19 @@ void template_free(struct template *t)
 	if (!t)
 		return;
 	arena_clear(&t->arena);
+	template_free(t->tools);
+	free(t->tools_error);
 	free(t->src);
 	free(t);
+}
+
+int template_add_tools(struct template *t, const char *src, size_t len, struct err *e)
+{
+	struct err why = ERR_INIT;
+	if (template_new(&t->tools, src, len, &why) == 0)
+		return 0;
+	t->tools_error = strdup(why.msg);
+	return t->tools_error ? 0 : err_nomem(e);
 }
 
 static bool word_char(char c)
@@ -91,6 +104,12 @@ static void fill(struct eval *ev, const struct template_input *in, struct json_r
 		set_var(ev, "bos_token", v_literal(j, in->bos_token));
 	if (in->eos_token)
 		set_var(ev, "eos_token", v_literal(j, in->eos_token));
+	static const char *const roles[] = {"unk_token", "pad_token", "sep_token", "cls_token"};
+	for (size_t i = 0; in->tokenizer && i < sizeof(roles) / sizeof(*roles); i++) {
+		const char *s = tokenizer_role_token(in->tokenizer, roles[i]);
+		if (s)
+			set_var(ev, roles[i], v_literal(j, s));
+	}
 	if (!in->kwargs_json)
 		return;
 	struct value kw = parse_json(j, r, in->kwargs_json, strlen(in->kwargs_json), "template variables", false);
@@ -98,8 +117,7 @@ static void fill(struct eval *ev, const struct template_input *in, struct json_r
 		set_var(ev, v_name(j, &kw.dict->p[i].key), kw.dict->p[i].value);
 }
 
-int template_render(const struct template *t, const struct template_input *in, struct text *out,
-	struct err *e)
+static int render(const struct template *t, const struct template_input *in, struct text *out, struct err *e)
 {
 	struct jinja *j = calloc(1, sizeof(*j));
 	struct json_reader *r = calloc(1, sizeof(*r));
@@ -130,6 +148,16 @@ int template_render(const struct template *t, const struct template_input *in, s
 		return -1;
 	}
 	return 0;
+}
+
+int template_render(const struct template *t, const struct template_input *in, struct text *out,
+	struct err *e)
+{
+	if (in->tools_json && t->tools_error) {
+		*out = (struct text){0};
+		return err_set(e, ERR_FORMAT, "the template for tools: %s", t->tools_error);
+	}
+	return render(in->tools_json && t->tools ? t->tools : t, in, out, e);
 }
 
 void text_clear(struct text *t)

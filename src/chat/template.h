@@ -18,6 +18,9 @@ struct template;
 /* Errors name line and construct. On failure *out is NULL. */
 int template_new(struct template **out, const char *src, size_t len, struct err *e);
 void template_free(struct template *t); /* NULL is fine */
+/* The model has another template for when tools are given. One that does not compile is an error when
+ * it is used. */
+int template_add_tools(struct template *t, const char *src, size_t len, struct err *e);
 bool template_mentions(const struct template *t, const char *name); /* as a word of its source; any thread */
 bool template_contains(const struct template *t, const char *text);
 
@@ -27,6 +30,7 @@ struct template_input {
 	const char *tools_json; /* NULL: none */
 	bool add_generation_prompt;
 	const char *bos_token, *eos_token; /* NULL: the variable is not defined */
+	const struct tokenizer *tokenizer; /* whose unk_token, pad_token ... are variables too; or NULL */
 	const char *kwargs_json;	   /* an object of further variables, or NULL */
 	int64_t now;			   /* seconds since 1970, local time, for strftime_now; 0: the clock */
 };

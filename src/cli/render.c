@@ -67,7 +67,7 @@ static int read_request(struct request *q, const char *text, size_t len, struct 
 			json_skip(&r);
 			q->messages_len = (size_t)(r.p - q->messages);
 		} else if (json_str_is(&key, "add_generation_prompt")) {
-			json_bool(&r, &q->generation);
+			json_peek(&r) == JSON_NULL ? json_null(&r) : json_bool(&r, &q->generation);
 		} else if (json_str_is(&key, "tools")) {
 			q->tools = raw_value(&r);
 		} else if (json_str_is(&key, "kwargs")) {
@@ -100,7 +100,7 @@ int render_messages(const struct renderer *r, const char *line, size_t len, stru
 		.tools_json = q.tools, .add_generation_prompt = q.generation, .kwargs_json = q.kwargs,
 		.bos_token = q.has_bos || !r->tokenizer ? q.bos : tokenizer_role_token(r->tokenizer, "bos_token"),
 		.eos_token = q.has_eos || !r->tokenizer ? q.eos : tokenizer_role_token(r->tokenizer, "eos_token"),
-		.now = q.now};
+		.tokenizer = r->tokenizer, .now = q.now};
 	if (rc == 0)
 		rc = template_render(r->template, &in, out, e);
 	free(q.tools);

@@ -30,9 +30,9 @@ static int read_request(struct request *q, const char *text, size_t len, struct 
 			q->has_messages = true;
 			json_skip(&r);
 		} else if (json_str_is(&key, "add_special_tokens")) {
-			json_bool(&r, &q->add_special);
+			json_peek(&r) == JSON_NULL ? json_null(&r) : json_bool(&r, &q->add_special);
 		} else if (json_str_is(&key, "skip_special_tokens")) {
-			json_bool(&r, &q->skip_special);
+			json_peek(&r) == JSON_NULL ? json_null(&r) : json_bool(&r, &q->skip_special);
 		} else if (json_str_is(&key, "ids")) {
 			q->has_ids = true;
 			for (json_array(&r); json_next(&r) && json_number(&r, &n);)

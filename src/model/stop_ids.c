@@ -37,6 +37,9 @@ static int from_json(struct stops *s, const char *dir, const char *name, struct 
 	int rc = file_exists(path) ? file_read(path, (size_t)16 << 20, &text, e) : 0;
 	cJSON *j = rc == 0 && text.len ? cJSON_ParseWithLength(text.p, text.len) : NULL;
 	const cJSON *v = cJSON_GetObjectItemCaseSensitive(j, "eos_token_id"), *item;
+	if (!v || cJSON_IsNull(v)) /* of a model with more than text */
+		v = cJSON_GetObjectItemCaseSensitive(
+			cJSON_GetObjectItemCaseSensitive(j, "text_config"), "eos_token_id");
 	if (cJSON_IsNumber(v))
 		rc = add(s, v->valuedouble, e);
 	else if (cJSON_IsArray(v))

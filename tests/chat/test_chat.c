@@ -75,12 +75,19 @@ static void test_reasoning(void **state)
 	check_split(false, "", "<think>a</thin b</think>c", "a</thin b", "c");
 	check_split(false, "", "[THINK]a[/THINK]b", "a", "b");
 	check_split(false, "", "  plain", "", "  plain");
+	check_split(false, "", "<|channel>thought\nhm\n<channel|>Yes.", "hm", "Yes.");
+	check_split(false, "<|channel>thought\n<channel|>", "Yes.", "", "Yes.");
 	check_split(false, "", "<think></think>x", "", "x");
 	check_split(true, "<|start|>assistant", "{channel}analysis{message}let me{end}{start}assistant{channel}final{message}Hi!",
 		"let me", "Hi!");
 	check_split(true, "", "{channel}analysis{message}a{end}{start}assistant{channel}analysis{message}b{end}"
 			      "{start}assistant{channel}final{message}c", "a\n\nb", "c");
 	check_split(true, "<|start|>assistant<|channel|>final<|message|>", "direct", "", "direct");
+	check_split(true, "<|start|>assistant", "No marks.", "", "No marks."); /* of a model trained without them */
+	check_split(true, "<|start|>assistant", "Nothing of the kind, though it goes on and on.", "",
+		"Nothing of the kind, though it goes on and on.");
+	check_split(true, "", "assistant{channel}commentary{message}Let me look.{end}{start}assistant{channel}analysis{message}x",
+		"x", "Let me look.");
 }
 
 /* --- settings --- */
@@ -145,6 +152,13 @@ static void test_recommended(void **state)
 	assert_int_equal(settings_set(&s, SETTING_TEMP, "0", FROM_FLAG, &e), 0);
 	recommend("{\"temperature\": 0.6, \"repetition_penalty\": 1.1}", &s);
 	assert_true(s.sampler.temp == 0 && s.sampler.repeat_penalty == 1);
+	settings_init(&s); /* texts that end an answer; the user's own come instead */
+	recommend("{\"stop_strings\": [\"###\", \"User:\"], \"top_k\": -1}", &s);
+	assert_int_equal(s.n_stops, 2);
+	assert_int_equal(s.sampler.top_k, 0);
+	assert_int_equal(settings_set(&s, SETTING_STOP, "x", FROM_FLAG, &e), 0);
+	assert_int_equal(s.n_stops, 1);
+	settings_clear(&s);
 	settings_init(&s); /* out of range: the built-in value stays */
 	recommend("{\"temperature\": -3, \"top_p\": 7, \"top_k\": \"x\"}", &s);
 	assert_true(s.sampler.temp == 0.8f && s.sampler.top_p == 0.95f && s.sampler.top_k == 40);

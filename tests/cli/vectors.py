@@ -33,7 +33,28 @@ def micro_cases(name, cases, context):
     ok(not bad, f"{name}: {len(cases)} small templates", bad[:2])
 
 
+def folders():
+    """Where a folder may keep its template, and another one for tools."""
+    named = [{"name": "default", "template": "D{{ pad_token }}{{ unk_token }}"}, {"name": "tool_use", "template": "T{{ tools|length }}"}]
+    broken = [named[0], {"name": "tool_use", "template": "{% nope %}"}]
+    tokenizer = {"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}
+    for what, files, want in (
+            ("a list of templates", {"tokenizer_config.json": {"chat_template": named, "pad_token": "<p>"}, "tokenizer.json": tokenizer}, ["D<p>", "T1"]),
+            ("files of templates", {"chat_template.jinja": "file", "additional_chat_templates/tool_use.jinja": "tools {{ tools }}"},
+             ["file", "tools [{'a': 1}]"]),
+            ("a processor's template", {"chat_template.json": {"chat_template": "P"}}, ["P", "P"]),
+            ("a broken template for tools", {"tokenizer_config.json": {"chat_template": broken}}, ["D", None])):
+        with tempfile.TemporaryDirectory() as d:
+            for name, content in files.items():
+                os.makedirs(os.path.dirname(os.path.join(d, name)), exist_ok=True)
+                with open(os.path.join(d, name), "w") as f:
+                    f.write(content if isinstance(content, str) else json.dumps(content))
+            out, r = json_lines(["render", d], [{"messages": [], "tools": None}, {"messages": [], "tools": [{"a": 1}]}])
+        ok([x.get("text") for x in out] == want, f"template of a folder: {what}", out or r.stderr)
+
+
 def main():
+    folders()
     own = os.path.join(SRC, "tests", "chat", "jinja.jsonl")
     cases = lines(own)
     micro_cases("jinja2's answers", cases[1:], cases[0])
