@@ -80,8 +80,8 @@ int spm_pipeline(struct tokenizer *t, const struct spm_options *o, struct err *e
 	if (add_normalizers(t, o, e) < 0)
 		return -1;
 	enum prepend_scheme scheme = !o->prefix_space ? PREPEND_NEVER
-				     : o->unigram     ? PREPEND_ALWAYS
-						      : PREPEND_FIRST;
+				     : o->unigram || o->trim ? PREPEND_ALWAYS /* the first character may be trimmed */
+							     : PREPEND_FIRST;
 	if (!o->prefix_everywhere && add_metaspace(t, scheme, o->unigram, e) < 0)
 		return -1;
 	if (decoder_add_replace(&t->decoder, MARK, " ", e) < 0 ||
