@@ -19,7 +19,8 @@ struct plain {
 	struct printer out;
 	struct buf in; /* read and not yet taken */
 	bool eof;
-	int status; /* of the last message */
+	int status; /* of the last line */
+	bool asked, failed; /* an answer was begun for this line; one has failed */
 };
 
 static void tell(const char *text, size_t len)
@@ -56,6 +57,7 @@ static void take(struct plain *p, const struct session_event *ev)
 	case SESSION_PROMPT:
 		printer_begin(&p->out);
 		p->status = 0;
+		p->asked = true;
 		break;
 	case SESSION_TEXT:
 		print_part(&p->out, ev->a != 0, ev->text, ev->len);
@@ -67,6 +69,7 @@ static void take(struct plain *p, const struct session_event *ev)
 		fputs("airlchat: ", stderr);
 		tell_line(ev->text);
 		p->status = 1;
+		p->failed |= p->asked;
 		break;
 	case SESSION_NOTE:
 		fputs("airlchat: ", stderr);
@@ -134,6 +137,7 @@ static bool one_line(struct plain *p, const char *line, size_t len)
 {
 	struct buf say = BUF_INIT;
 	enum command_result r = COMMAND_DONE;
+	p->asked = false;
 	if (line[0] == '/')
 		r = command_do(p->s, line, &say);
 	else
@@ -164,7 +168,8 @@ static int loop(struct plain *p)
 			break;
 		interrupt_reset();
 	}
-	return interrupted() ? 128 + interrupted() : p->status;
+	/* whoever pipes messages in learns that one of them has no answer; who types has seen it */
+	return interrupted() ? 128 + interrupted() : p->failed && !isatty(STDIN_FILENO) ? 1 : p->status;
 }
 
 int cmd_plain(const struct options *o, struct backend *b)

@@ -136,25 +136,51 @@ int scales_decode_vector(struct engine *en, const struct weight *w, const struct
 	return rc;
 }
 
+/* The scales of n rows, all of them read at once; *memory is to be freed, also on failure. */
+static int read_row_scales(struct engine *en, const struct weight *w, const uint32_t *tokens, uint32_t n,
+	struct scales *out, void **memory, struct err *e)
+{
+	struct stream_piece *p = mem_array((size_t)n + 1, sizeof(*p));
+	size_t k = 0, total = mem_align_up(nested_bytes(w), 64);
+	uint64_t ignored;
+	for (uint32_t i = 0; i < n; i++)
+		total += weight_scales(w, tokens[i], 1, &ignored).bytes;
+	char *at = *memory = mem_array(total, 1);
+	if (!p || !at) {
+		free(p);
+		return err_nomem(e);
+	}
+	const float *nested = (const float *)(const void *)at;
+	if (w->nested)
+		p[k++] = (struct stream_piece){w->nested->file, nested_offset(w), nested_bytes(w), at};
+	at += mem_align_up(nested_bytes(w), 64);
+	for (uint32_t i = 0; i < n; i++) {
+		out[i] = (struct scales){.how = &w->scaling, .p = at, .nested = nested};
+		const struct extent x = weight_scales(w, tokens[i], 1, &out[i].first);
+		p[k++] = (struct stream_piece){x.file, x.offset, x.bytes, at};
+		at += x.bytes;
+	}
+	int rc = stream_read_many(en->stream, p, k, e);
+	free(p);
+	return rc;
+}
+
 int scales_decode_rows(struct engine *en, const struct weight *w, const uint32_t *tokens, uint32_t n,
 	const void *raw, float *x, struct err *e)
 {
 	struct backend *b = en->c.backend;
 	float *row = mem_array(w->cols, sizeof(*row));
-	int rc = row ? 0 : err_nomem(e);
+	struct scales *s = mem_array(n, sizeof(*s));
+	void *memory = NULL;
+	int rc = row && s ? read_row_scales(en, w, tokens, n, s, &memory, e) : err_nomem(e);
 	for (uint32_t i = 0; rc == 0 && i < n; i++) {
-		struct scales s;
-		void *memory;
-		rc = read_scales(en, w, tokens[i], 1, &s, &memory, e);
-		if (rc == 0) {
-			decode_scaled(w->dtype, &s, (const char *)raw + i * w->row_bytes, tokens[i], 0, w->cols, row,
-				w->cols);
-			b->ops->upload(b, QUEUE_COMPUTE, x + (size_t)i * w->cols, row, w->cols * sizeof(*row));
-			b->ops->event_record(b, QUEUE_COMPUTE, en->event);
-			rc = b->ops->event_sync(b, en->event, e);
-		}
-		free(memory);
+		decode_scaled(w->dtype, &s[i], (const char *)raw + i * w->row_bytes, tokens[i], 0, w->cols, row, w->cols);
+		b->ops->upload(b, QUEUE_COMPUTE, x + (size_t)i * w->cols, row, w->cols * sizeof(*row));
+		b->ops->event_record(b, QUEUE_COMPUTE, en->event);
+		rc = b->ops->event_sync(b, en->event, e);
 	}
+	free(memory);
+	free(s);
 	free(row);
 	return rc;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -105,6 +106,30 @@ static int place_resident(struct stream *s, struct err *e)
 	return 0;
 }
 
+static bool mark_file(const struct checkpoint_file *f, struct file_mark *m)
+{
+	struct stat st;
+	if (stat(f->path, &st) < 0)
+		return false;
+	*m = (struct file_mark){st.st_dev, st.st_ino, st.st_mtim};
+	return true;
+}
+
+/* Has any file been written to? Where another took its name, what is open is still what it was. */
+static int files_are_the_same(const struct stream *s, struct err *e)
+{
+	for (size_t i = 0; i < s->c.checkpoint->n_files; i++) {
+		const struct file_mark *was = &s->marks[i];
+		struct file_mark is;
+		if (!was->ino || !mark_file(&s->c.checkpoint->files[i], &is) || was->dev != is.dev || was->ino != is.ino)
+			continue;
+		if (was->changed.tv_sec != is.changed.tv_sec || was->changed.tv_nsec != is.changed.tv_nsec)
+			return err_set(e, ERR_IO, "%s has changed since it was opened: airlchat must be started again",
+				s->c.checkpoint->files[i].path);
+	}
+	return 0;
+}
+
 static int init(struct stream *s, struct err *e)
 {
 	const struct schedule *sc = s->c.schedule;
@@ -119,8 +144,11 @@ static int init(struct stream *s, struct err *e)
 	s->loads = mem_array(LOADS, sizeof(*s->loads));
 	s->urgents = mem_array(URGENTS, sizeof(*s->urgents));
 	s->bounce = mem_pages(BOUNCE);
-	if (!s->entries || !s->loads || !s->urgents || !s->bounce)
+	s->marks = mem_array(s->c.checkpoint->n_files, sizeof(*s->marks));
+	if (!s->entries || !s->loads || !s->urgents || !s->bounce || !s->marks)
 		return err_nomem(e);
+	for (size_t i = 0; i < s->c.checkpoint->n_files; i++)
+		mark_file(&s->c.checkpoint->files[i], &s->marks[i]);
 	if (ring_memory_init(s, &s->ring, s->c.ring_bytes, e) < 0)
 		return -1;
 	for (uint32_t i = 0; i < LOADS; i++)
@@ -179,6 +207,7 @@ void stream_close(struct stream *s)
 	pthread_cond_destroy(&s->changed);
 	pthread_mutex_destroy(&s->lock);
 	free(s->urgents);
+	free(s->marks);
 	free(s->entries);
 	free(s->loads);
 	free(s);
@@ -288,8 +317,17 @@ int stream_acquire(struct stream *s, size_t index, struct lease *out, struct err
 			give(s, out);
 		s->cursor++;
 	}
+	const uint64_t reads = s->view.reads;
 	pthread_mutex_unlock(&s->lock);
-	return rc;
+	/* The last chunk of a pass: all that it was made of has been read. */
+	if (rc < 0 || index + 1 != s->end || reads == s->reads_checked)
+		return rc;
+	if (files_are_the_same(s, e) < 0) {
+		stream_release(s, out);
+		return -1;
+	}
+	s->reads_checked = reads;
+	return 0;
 }
 
 void stream_release(struct stream *s, struct lease *l)

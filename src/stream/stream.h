@@ -8,7 +8,8 @@
  *
  * Reads go around the page cache (O_DIRECT) at 4096-aligned addresses around the chunk's bytes;
  * short reads, EINTR and EAGAIN are repeated, EIO a few times, then an error names file and offset
- * and every later acquire of that chunk tries again (a conversation survives).
+ * and every later acquire of that chunk tries again (a conversation survives). A file that was written to
+ * since is an error at the last chunk of a pass: what was computed from it counts nowhere.
  * Threads: all functions are for the engine thread, except stream_view. */
 #ifndef AIRLCHAT_STREAM_STREAM_H
 #define AIRLCHAT_STREAM_STREAM_H

@@ -7,6 +7,8 @@
 #define AIRLCHAT_STREAM_STREAM_PRIVATE_H
 
 #include <pthread.h>
+#include <sys/types.h>
+#include <time.h>
 
 #include "stream/ring.h"
 #include "stream/stream.h"
@@ -40,6 +42,13 @@ struct load {
 	uint32_t bad_file;
 	uint64_t bad_offset;
 	uint32_t next; /* free list */
+};
+
+/* What a file was like when the stream was opened. */
+struct file_mark {
+	dev_t dev;
+	ino_t ino;
+	struct timespec changed;
 };
 
 #define FILE_ENDED (-1) /* the file is shorter than when it was opened */
@@ -87,6 +96,8 @@ struct stream {
 	 * `cursor`; wrapped: the reader is one pass ahead. */
 	size_t end, cursor, walk;
 	bool wrapped;
+	struct file_mark *marks; /* [n_files]; the engine's */
+	uint64_t reads_checked;	 /* the files had not changed after so many reads; the engine's */
 	size_t resident_walk; /* where the search for resident chunks to load in idle time goes on */
 
 	struct experts *experts; /* NULL without any */
