@@ -61,7 +61,7 @@ extern role_names names_mixtral, names_qwen2_moe, names_qwen3_moe, names_glm4_mo
 	names_gguf_moe, names_gguf_deepseek2, names_gguf_gpt_oss, names_gguf_glm4_moe; /* names_moe.c */
 
 extern role_names names_gptj, names_gpt_neo, names_exaone, names_bloom, names_mpt, names_hunyuan, names_hunyuan_moe,
-	names_granite_moe, names_vaultgemma; /* names_more.c */
+	names_granite_moe, names_vaultgemma, names_gguf_bloom; /* names_more.c */
 extern role_names names_deepseek1, names_ernie_moe, names_minimax_m2;
 
 /* Dimensions from config.json in c->dir, or from c->gguf. They fill m->arch and the numbers. */

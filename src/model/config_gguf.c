@@ -74,8 +74,9 @@ static void read_rope(struct gguf_config *c, struct model *m)
 		r->kind = ROPE_YARN;
 		r->beta_fast = gguf_number(c, "rope.scaling.yarn_beta_fast", 32);
 		r->beta_slow = gguf_number(c, "rope.scaling.yarn_beta_slow", 1);
-		r->attention = gguf_number(c, "rope.scaling.attn_factor", 1) *
-			(r->factor > 1 ? 1 + 0.1 * log(r->factor) : 1);
+		const double all = gguf_number(c, "rope.scaling.yarn_log_multiplier", 0); /* mscale_all_dim */
+		const double grow = r->factor > 1 ? 0.1 * log(r->factor) : 0;
+		r->attention = gguf_number(c, "rope.scaling.attn_factor", 1) * (1 + grow) / (1 + all * grow);
 	} else if (s.len == 8 && !memcmp(s.p, "longrope", 8)) {
 		r->kind = ROPE_LONG;
 		r->attention = gguf_number(c, "rope.scaling.attn_factor", 1);

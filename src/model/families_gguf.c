@@ -174,3 +174,25 @@ void gguf_qwen(struct gguf_config *c, struct model *m)
 	(void)c;
 	m->ffn /= 2;
 }
+
+void gguf_mistral3(struct gguf_config *c, struct model *m)
+{
+	const double beta = gguf_number(c, "attention.temperature_scale", 0);
+	if (beta != 0)
+		m->growth = (struct query_growth){.kind = GROWTH_STEPS, .from = m->rope[0].original_ctx, .beta = beta};
+}
+
+void gguf_hunyuan(struct gguf_config *c, struct model *m)
+{
+	(void)c;
+	m->rope_first = true;
+}
+
+/* BLOOM, MPT */
+void gguf_alibi(struct gguf_config *c, struct model *m)
+{
+	m->alibi = 1;
+	m->clip_qkv = (float)gguf_number(c, "attention.clamp_kqv", 0);
+	if (gguf_number(c, "attention.max_alibi_bias", 8) != 8)
+		gguf_refuse(c, "such ALiBi is");
+}

@@ -382,6 +382,14 @@ static bool flag(const struct gguf_config *c, const char *key, bool fallback)
 	return gguf_bool(c->g, gguf_key(c, key, k), &b) ? b : fallback;
 }
 
+/* A layer's tensor, or NULL. */
+static const struct tensor *layer_tensor(const struct gguf_config *c, const char *suffix, uint32_t layer)
+{
+	char name[96];
+	snprintf(name, sizeof(name), "blk.%u.%s", layer, suffix);
+	return checkpoint_find(c->ck, name);
+}
+
 /* Keys: expert_* of gguf-py/gguf/constants.py. */
 static void gguf_experts(struct gguf_config *c, struct model *m)
 {
@@ -395,9 +403,8 @@ static void gguf_experts(struct gguf_config *c, struct model *m)
 	if (gguf_has(c, "expert_shared_feed_forward_length"))
 		o->shared_ffn = gguf_count(c, "expert_shared_feed_forward_length", 0);
 	/* files without the key: scores that something is added to for the choice are sigmoids */
-	char choice[64];
-	snprintf(choice, sizeof(choice), "blk.%u.exp_probs_b.bias", m->n_layers - 1);
-	uint32_t gating = whole(c, "expert_gating_func", checkpoint_find(c->ck, choice) ? 2 : 1);
+	const bool chosen = layer_tensor(c, "exp_probs_b.bias", m->n_layers - 1);
+	uint32_t gating = whole(c, "expert_gating_func", chosen ? 2 : 1);
 	o->score = gating == 2 ? ROUTE_SIGMOID : gating == 3 ? ROUTE_TOPK_SOFTMAX : ROUTE_SOFTMAX;
 	if (gating > 3)
 		gguf_refuse(c, "this expert_gating_func is");
@@ -406,9 +413,9 @@ static void gguf_experts(struct gguf_config *c, struct model *m)
 		o->top_groups = gguf_count(c, "expert_group_used_count", 0);
 		o->group_sum2 = o->score == ROUTE_SIGMOID; /* DeepSeek V2 takes the best score of a group */
 	}
-	uint32_t dense = whole(c, "leading_dense_block_count", 0);
-	for (uint32_t i = 0; i < m->n_layers; i++)
-		m->layers[i].experts = i >= dense;
+	for (uint32_t i = 0; i < m->n_layers; i++) /* leading_dense_block_count is not always right */
+		m->layers[i].experts = layer_tensor(c, "ffn_gate_inp.weight", i) ||
+			!layer_tensor(c, "ffn_down.weight", i);
 	if (!c->failed && (o->n_experts > EXPERTS_MAX || o->top_k > o->n_experts || !isfinite(o->scale) ||
 				o->groups > o->n_experts || o->n_experts % o->groups || o->top_groups > o->groups ||
 				o->top_k > o->n_experts / o->groups * o->top_groups))
@@ -483,4 +490,41 @@ void gguf_gpt_oss(struct gguf_config *c, struct model *m)
 	m->window = gguf_count(c, "attention.sliding_window", 0);
 	for (uint32_t i = 0; i < m->n_layers; i++)
 		m->layers[i].windowed = i % 2 == 0;
+}
+
+void gguf_granite_moe(struct gguf_config *c, struct model *m)
+{
+	gguf_granite(c, m);
+	gguf_experts(c, m);
+}
+
+void gguf_hunyuan_moe(struct gguf_config *c, struct model *m)
+{
+	gguf_hunyuan(c, m);
+	gguf_experts(c, m);
+}
+
+void gguf_ernie_moe(struct gguf_config *c, struct model *m)
+{
+	const uint32_t step = gguf_count(c, "interleave_moe_layer_step", 1);
+	gguf_experts(c, m);
+	m->moe.score = ROUTE_SOFTMAX;
+	for (uint32_t i = 0; i < m->n_layers; i++) {
+		m->layers[i].experts = m->layers[i].experts && (i + 1) % step == 0;
+		const struct tensor *shared = layer_tensor(c, "ffn_gate_shexp.weight", i);
+		if (shared && shared->n_dims == 2 && shared->shape[0] < 1u << 28) /* the key's number is unreliable */
+			m->moe.shared_ffn = (uint32_t)shared->shape[0];
+	}
+}
+
+void gguf_dots1(struct gguf_config *c, struct model *m)
+{
+	gguf_experts(c, m);
+	m->moe.normalize = flag(c, "expert_weights_norm", false);
+	m->moe.shared_ffn = whole(c, "expert_shared_count", 0) % 4096 * m->moe.ffn;
+}
+
+void gguf_minimax_m2(struct gguf_config *c, struct model *m)
+{
+	gguf_experts(c, m);
 }

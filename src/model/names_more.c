@@ -128,3 +128,9 @@ role_names names_granite_moe = {
 role_names names_vaultgemma = {
 	[ROLE_FFN_NORM] = "@layers.%u.pre_feedforward_layernorm.weight",
 };
+
+role_names names_gguf_bloom = {
+	[ROLE_EMBED_NORM] = "token_embd_norm.weight",
+	[ROLE_EMBED_NORM_BIAS] = "token_embd_norm.bias",
+	[ROLE_GATE] = "",
+};
