@@ -34,6 +34,36 @@ float scale_get(const struct scales *s, uint64_t index)
 	return (s->how->inverse ? 1 / f : f) * s->how->factor;
 }
 
+void scales_get(const struct scales *s, uint64_t first, uint32_t n, float *out)
+{
+	const struct scaling *how = s->how;
+	if (how->kind != SCALE_NESTED || how->inverse || how->factor != 1) {
+		for (uint32_t i = 0; i < n; i++)
+			out[i] = scale_get(s, first + i);
+		return;
+	}
+	const uint8_t *p = (const uint8_t *)s->p + (first - s->first);
+	while (n) { /* runs that share an entry of nested */
+		uint32_t left = how->nested_group - (uint32_t)(first % how->nested_group), run = left < n ? left : n;
+		float nested = s->nested[first / how->nested_group];
+		for (uint32_t i = 0; i < run; i++)
+			out[i] = how->map[p[i]] * nested + how->offset;
+		first += run, p += run, out += run, n -= run;
+	}
+}
+
+int scaling_shift(const struct scaling *how, uint32_t k)
+{
+	uint32_t run = how->flat ? how->flat : how->group_cols, shift = 0;
+	if (!how->flat && run >= k)
+		return 31;
+	if (run < 32 || (run & (run - 1)) || (how->flat && k % 32))
+		return -1;
+	while (run >> shift > 32)
+		shift++;
+	return (int)shift;
+}
+
 /* Codes by a table that the file brought: 256 levels for bytes, 16 for nibbles. */
 static void decode_levels(enum dtype t, const float *levels, const uint8_t *src, float *dst, size_t n)
 {

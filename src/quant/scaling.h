@@ -60,6 +60,11 @@ static inline uint64_t scale_index(const struct scaling *s, uint64_t row, uint64
 /* Scale number `index` of the weight, as a float (the definition; kernels may keep it in registers).
  * Reads host memory. */
 float scale_get(const struct scales *s, uint64_t index);
+/* n of them from number `first` on, the same bits. */
+void scales_get(const struct scales *s, uint64_t first, uint32_t n, float *out);
+/* Where each group of 32 elements of a row of k has one scale, group g of a row has number
+ * (g + phase) >> this of the row's, phase being groups that the row shares its first scale with; else -1. */
+int scaling_shift(const struct scaling *how, uint32_t k);
 
 /* n elements of a weight with `cols` columns, from (row, col) on within a row, to floats: the definition
  * for every kernel. src: the first of them; col and n are multiples of the dtype's block. s->how may be

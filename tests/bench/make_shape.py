@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write a random model of a big shape directly in the format it is to be measured in, one file a layer:
 
-    make_shape.py SHAPE OUT [--quant bf16|nf4] [--layers N] [--sparse]
+    make_shape.py SHAPE OUT [--quant bf16|nf4|gguf] [--layers N] [--sparse]
 
 SHAPE is llama-1b, llama-7b, llama-70b, llama-405b or qwen3-30b-a3b (128 experts, 8 used). --layers writes fewer
 layers than the shape has; --sparse writes headers over holes, which take no room and read as zeros. Matrices repeat
@@ -10,6 +10,8 @@ part that is the same for all tokens, so that some experts of a layer are popula
 part of deviation 1 that depends on the token; embeddings are as large as they are after a few layers of a trained
 model, so that the hidden state turns slowly from layer to layer. nf4 is bitsandbytes' layout with double quantization, as `airlchat prepare` writes it;
 embedding, head, norms and routers are bf16. A byte-level tokenizer.json comes with it, so that -p works (--raw).
+gguf: OUT is one file in bf16 for airlchat and llama.cpp, the head is the embedding; the llama shapes only. llama.cpp's
+llama-quantize makes the other formats of it (vs_llama.py compares).
 
 Example, the 70B shape in 1 GiB of memory (37 GB on disk):
 
@@ -170,16 +172,76 @@ def tokenizer(n):
             "model": {"type": "BPE", "vocab": vocab, "merges": []}}
 
 
+def gguf_value(v):
+    """Type number and bytes: a string, a whole number, a number, or a list of one kind."""
+    if isinstance(v, list):
+        kind = 5 if isinstance(v[0], int) else gguf_value(v[0])[0]  # signed
+        return 9, struct.pack("<IQ", kind, len(v)) + b"".join(gguf_value(x)[1] for x in v)
+    if isinstance(v, str):
+        return 8, struct.pack("<Q", len(v.encode())) + v.encode()
+    return (4, struct.pack("<I", v)) if isinstance(v, int) else (6, struct.pack("<f", v))
+
+
+def gguf_keys(s, n_layers):
+    layers, hidden, ffn, heads, kv, dim, vocab, experts, used = s
+    tokens = ["<unk>", "<s>", "</s>"] + [f"<0x{i:02X}>" for i in range(256)] + [f"w{i}" for i in range(259, vocab)]
+    m = {"block_count": n_layers, "context_length": 131072, "embedding_length": hidden, "feed_forward_length": ffn,
+         "attention.head_count": heads, "attention.head_count_kv": kv, "attention.key_length": dim,
+         "attention.value_length": dim, "rope.dimension_count": dim, "rope.freq_base": 500000.0,
+         "attention.layer_norm_rms_epsilon": 1e-5, "vocab_size": vocab}
+    t = {"model": "llama", "tokens": tokens, "scores": [0.0] * vocab, "bos_token_id": 1, "eos_token_id": 2,
+         "token_type": [2, 3, 3] + [6] * 256 + [1] * (vocab - 259)}
+    return {"general.architecture": "llama", "general.file_type": 32, **{f"llama.{k}": v for k, v in m.items()},
+            **{f"tokenizer.ggml.{k}": v for k, v in t.items()}}
+
+
+def gguf_tensors(s, n_layers):
+    """Names and shapes; those of one dimension are norms."""
+    layers, hidden, ffn, heads, kv, dim, vocab, experts, used = s
+    yield "token_embd.weight", (vocab, hidden)
+    for i in range(n_layers):
+        for name, *shape in (("attn_norm", hidden), ("attn_q", heads * dim, hidden), ("attn_k", kv * dim, hidden),
+                             ("attn_v", kv * dim, hidden), ("attn_output", hidden, heads * dim), ("ffn_norm", hidden),
+                             ("ffn_gate", ffn, hidden), ("ffn_up", ffn, hidden), ("ffn_down", hidden, ffn)):
+            yield f"blk.{i}.{name}.weight", shape
+    yield "output_norm.weight", (hidden,)
+
+
+def write_gguf(out, s, n_layers):
+    block, keys, tensors, at = bf16_block(random.Random(1)), gguf_keys(s, n_layers), [*gguf_tensors(s, n_layers)], 0
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(keys))
+    for k, v in keys.items():
+        kind, data = gguf_value(v)
+        head += gguf_value(k)[1] + struct.pack("<I", kind) + data
+    for name, shape in tensors:
+        norm = len(shape) == 1
+        head += gguf_value(name)[1] + struct.pack(f"<I{len(shape)}QIQ", len(shape), *reversed(shape), 0 if norm else 30, at)
+        at += -(-math.prod(shape) * (4 if norm else 2) // 32) * 32
+    with open(out, "xb") as f:
+        f.write(head + b"\0" * (-len(head) % 32))
+        for name, shape in tensors:
+            size = math.prod(shape) * 2
+            if len(shape) == 1:
+                f.write(struct.pack("<f", 1) * shape[0])
+                size = 0
+            while size > 0:
+                size -= f.write(block[:size])
+
+
 def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("shape", choices=SHAPES)
     a.add_argument("out")
-    a.add_argument("--quant", choices=("bf16", "nf4"), default="bf16")
+    a.add_argument("--quant", choices=("bf16", "nf4", "gguf"), default="bf16")
     a.add_argument("--layers", type=int)
     a.add_argument("--sparse", action="store_true")
     a = a.parse_args()
     s = SHAPES[a.shape]
     n_layers = a.layers or s[0]
+    if a.quant == "gguf":
+        if s[7] or a.sparse:
+            raise SystemExit("gguf: only the llama shapes, and not --sparse")
+        return write_gguf(a.out, s, n_layers)
     os.makedirs(a.out)
     w = Writer(a.out, a.sparse)
     matrix = w.nf4 if a.quant == "nf4" else w.plain

@@ -14,7 +14,6 @@
 #define THREADS_MAX 256
 #define HUGE_FROM ((size_t)4 << 20)
 #define FAST_BYTES ((size_t)3 << 20) /* rounded rows of x that are multiplied together */
-#define FAST_ROWS 96
 #define PART_WORK 32768 /* multiplications that are worth waking another thread for */
 
 struct cpu {
@@ -22,7 +21,7 @@ struct cpu {
 	const struct cpu_kernels *kernels;
 	struct pool *pool;
 	unsigned char *scratch; /* CPU_SCRATCH_BYTES a thread */
-	const struct cpu_fast *fast; /* NULL: exact */
+	const struct cpu_fast *fast[2]; /* the first that takes a product does it; NULL: exact */
 	unsigned char *rounded;	     /* FAST_BYTES for rows of x, with fast */
 };
 
@@ -182,7 +181,9 @@ static void matmul_t_part(void *arg, size_t begin, size_t end, int thread)
 
 struct fast_op {
 	struct matmul m;
-	struct fast_x x;
+	const struct cpu_fast *fast;
+	uint8_t *x; /* rounded */
+	size_t row_bytes;
 };
 
 static void fast_round_part(void *arg, size_t begin, size_t end, int thread)
@@ -191,33 +192,33 @@ static void fast_round_part(void *arg, size_t begin, size_t end, int thread)
 	const struct job *j = arg;
 	const struct fast_op *o = j->op;
 	for (size_t i = begin; i < end; i++)
-		j->c->fast->round(&o->m, &o->x, (uint32_t)i);
+		o->fast->round(&o->m, o->x + i * o->row_bytes, (uint32_t)i);
 }
 
 static void fast_part(void *arg, size_t begin, size_t end, int thread)
 {
 	const struct job *j = arg;
 	const struct fast_op *o = j->op;
-	j->c->fast->matmul(&o->m, &o->x, (uint32_t)begin, (uint32_t)end, scratch_of(j->c, thread));
+	o->fast->matmul(&o->m, o->x, (uint32_t)begin, (uint32_t)end, scratch_of(j->c, thread), j->c->kernels);
 }
 
 /* In blocks of as many rows of x as fit when rounded; false if the exact kernels have to do it. */
-static bool fast_matmul(const struct cpu *c, const struct matmul *m)
+static bool fast_matmul(const struct cpu *c, const struct matmul *m, const struct cpu_fast *fast)
 {
-	size_t groups = m->k / 32, row = (size_t)m->k + groups * 2 * sizeof(float);
-	if (!c->fast->takes(m) || row > FAST_BYTES)
+	struct fast_op o = {*m, fast, c->rounded, fast->row_bytes(m->k)};
+	if (!fast->takes(m) || o.row_bytes > FAST_BYTES)
 		return false;
-	uint32_t most = FAST_BYTES / row < FAST_ROWS ? (uint32_t)(FAST_BYTES / row) : FAST_ROWS;
-	struct fast_op o = {*m, {(int8_t *)c->rounded, m->k, NULL, NULL, groups}};
-	o.x.d = (float *)(void *)(c->rounded + (size_t)most * m->k); /* k is a multiple of 32 */
-	o.x.s = o.x.d + most * groups;
+	uint32_t most = (uint32_t)(FAST_BYTES / o.row_bytes);
+	if (most < m->n) /* even blocks */
+		most = (m->n + (m->n - 1) / most) / ((m->n - 1) / most + 1);
 	for (uint32_t i = 0; i < m->n; i += most) {
 		o.m.n = m->n - i < most ? m->n - i : most;
 		o.m.x = m->x + i * m->ldx;
 		o.m.y = m->y + i * m->ldy;
 		struct job j = {c, &o};
 		pool_run(c->pool, fast_round_part, &j, o.m.n, grain_for(c, o.m.n, m->k, 1));
-		pool_run(c->pool, fast_part, &j, m->rows, grain_for(c, m->rows, (size_t)o.m.n * m->k / 4, 16));
+		pool_run(c->pool, fast_part, &j, m->rows,
+			grain_for(c, m->rows, (size_t)o.m.n * m->k / 4, c->kernels->row_step));
 	}
 	return true;
 }
@@ -225,8 +226,11 @@ static bool fast_matmul(const struct cpu *c, const struct matmul *m)
 static void cpu_matmul(struct backend *b, const struct matmul *m)
 {
 	struct cpu *c = cpu_of(b);
-	if (!m->n || (c->fast && fast_matmul(c, m)))
+	if (!m->n)
 		return;
+	for (int i = 0; i < 2; i++)
+		if (c->fast[i] && fast_matmul(c, m, c->fast[i]))
+			return;
 	if (m->transposed) {
 		size_t items = (m->k + COLUMNS_STEP - 1) / COLUMNS_STEP;
 		pool_run(c->pool, matmul_t_part, &(struct job){c, m}, items,
@@ -543,13 +547,15 @@ int cpu_backend_open(struct backend **out, const char *ops, int threads, struct 
 bool cpu_backend_fast(struct backend *b)
 {
 	struct cpu *c = cpu_of(b);
-	const struct cpu_fast *fast = c->kernels == cpu_kernels_avx512() ? cpu_fast_avx512() : NULL;
-	if (c->fast || !fast)
-		return c->fast;
+	const bool wide = c->kernels == cpu_kernels_avx512();
+	const struct cpu_fast *fast[2] = {wide && cpu_fast_avx512() ? cpu_fast_avx512() : cpu_fast_avx2(),
+		wide ? cpu_fast_bf16() : NULL};
+	if (c->fast[0] || c->kernels == &cpu_kernels_ref || !fast[0])
+		return c->fast[0];
 	if (!(c->rounded = mem_pages(FAST_BYTES)))
 		return false;
-	c->fast = fast;
-	b->variant = fast->name;
+	memcpy(c->fast, fast, sizeof(fast));
+	b->variant = wide ? "avx512-fast" : "avx2-fast";
 	b->overhead += FAST_BYTES;
 	return true;
 }

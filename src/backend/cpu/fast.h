@@ -1,27 +1,22 @@
-/* --math fast: products of low-bit weights with activations rounded to 8 bits. */
+/* --math fast: products whose activations are rounded, to 8 bits or to bf16. One row of functions per kind;
+ * what a rounded row of x looks like is its own affair. */
 #ifndef AIRLCHAT_BACKEND_CPU_FAST_H
 #define AIRLCHAT_BACKEND_CPU_FAST_H
 
 #include "backend/cpu/kernels.h"
 
-/* Rows of x, rounded: in each group of 32, x = d * q; s = d * (the sum of the q). */
-struct fast_x {
-	int8_t *q; /* [n, ldq] */
-	size_t ldq;
-	float *d, *s; /* [n, ldd] */
-	size_t ldd;
-};
-
 struct cpu_fast {
-	const char *name; /* of the variant */
-	bool (*takes)(const struct matmul *m); /* else the exact kernels do it */
-	void (*round)(const struct matmul *m, const struct fast_x *to, uint32_t i); /* row i of x */
-	/* Weight rows [r0, r1) for all n rows. */
-	void (*matmul)(const struct matmul *m, const struct fast_x *x, uint32_t r0, uint32_t r1,
-		float *scratch);
+	bool (*takes)(const struct matmul *m); /* else another kind, or the exact kernels do it */
+	size_t (*row_bytes)(uint32_t k);       /* of a rounded row; a multiple of 64 */
+	void (*round)(const struct matmul *m, uint8_t *to, uint32_t i); /* row i of x */
+	/* Weight rows [r0, r1) for all n rows. x: the rounded rows; kernels: of the same variant. */
+	void (*matmul)(const struct matmul *m, const uint8_t *x, uint32_t r0, uint32_t r1, float *scratch,
+		const struct cpu_kernels *kernels);
 };
 
 /* NULL when this build or machine can't run it. */
-const struct cpu_fast *cpu_fast_avx512(void);
+const struct cpu_fast *cpu_fast_avx2(void);   /* 8 bits */
+const struct cpu_fast *cpu_fast_avx512(void); /* 8 bits, VNNI */
+const struct cpu_fast *cpu_fast_bf16(void);   /* bf16, AVX512_BF16 */
 
 #endif

@@ -6,6 +6,7 @@
 #include "backend/backend.h"
 
 #define CPU_SCRATCH_BYTES ((size_t)640 << 10) /* a thread's scratch memory, 4096-aligned */
+#define ROW_SCRATCH_BYTES ((size_t)64 << 10)	/* of it, for decoding a row */
 #define COLUMNS_STEP 256			/* a multiple of every dtype's block */
 #define ATTN_BLOCK 64				/* cells, see struct attn_row */
 
@@ -23,6 +24,9 @@ struct cpu_kernels {
 	const char *name;
 	uint32_t row_step; /* parts of a matmul are best multiples of this many weight rows */
 	void (*decode)(float *y, const void *w, enum dtype t, size_t elements);
+	/* Elements [k0, k0 + len) of weight row r to floats; k0 is a multiple of 256, len one of the format's
+	 * block. scratch: ROW_SCRATCH_BYTES. */
+	void (*row)(const struct matmul *m, uint32_t r, size_t k0, size_t len, float *to, float *scratch);
 	/* Weight rows [r0, r1) for all n rows. */
 	void (*matmul)(const struct matmul *m, uint32_t r0, uint32_t r1, float *scratch);
 	/* Transposed: columns [c0, c1) for all n rows; c0 is a multiple of COLUMNS_STEP. */

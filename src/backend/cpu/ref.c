@@ -33,6 +33,14 @@ static void ref_decode(float *y, const void *w, enum dtype t, size_t elements)
 	dtype_info(t)->decode(w, y, elements);
 }
 
+static void ref_row(const struct matmul *m, uint32_t r, size_t k0, size_t len, float *to, float *scratch)
+{
+	(void)scratch;
+	const struct dtype_info *t = dtype_info(m->dtype);
+	const uint8_t *w = (const uint8_t *)m->w + ((size_t)r * m->k + k0) / t->block * t->block_bytes;
+	decode_scaled(m->dtype, &m->scales, w, m->row0 + r, k0, m->k, to, len);
+}
+
 static void ref_matmul(const struct matmul *m, uint32_t r0, uint32_t r1, float *scratch)
 {
 	(void)scratch;
@@ -254,6 +262,7 @@ const struct cpu_kernels cpu_kernels_ref = {
 	.name = "ref",
 	.row_step = 1,
 	.decode = ref_decode,
+	.row = ref_row,
 	.matmul = ref_matmul,
 	.matmul_t = ref_matmul_t,
 	.norm = ref_norm,

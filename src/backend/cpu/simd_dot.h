@@ -169,24 +169,13 @@ struct weights {
 	float *scales;	/* scratch: [ROWS_MAX][SCALE_RUNS] */
 };
 
-/* The scales' shift if each group of 32 elements has one scale, and few enough; else -1. */
-static int scale_shift(const struct scaling *how, uint32_t k)
-{
-	uint32_t run = how->flat ? how->flat : how->group_cols;
-	if (!how->flat && run >= k)
-		return 31;
-	if (run < 32 || (run & (run - 1)) || (how->flat && k % 32) || k / run + 2 > SCALE_RUNS)
-		return -1;
-	return __builtin_ctz(run / 32);
-}
-
 static void weights_init(struct weights *w, const struct matmul *m, float *scratch)
 {
 	const struct scaling *how = m->scales.how;
 	*w = (struct weights){.m = m, .info = dtype_info(m->dtype), .scales = scratch};
 	w->row_bytes = (size_t)(m->k / w->info->block) * w->info->block_bytes;
-	int shift = how ? scale_shift(how, m->k) : 0;
-	if (shift < 0)
+	int shift = how ? scaling_shift(how, m->k) : 0;
+	if (shift < 0 || (how && (m->k / 32 >> shift) + 2 > SCALE_RUNS))
 		return;
 	w->shift = (uint32_t)shift;
 	w->format = (how ? formats_scaled : formats_alone) + m->dtype;
@@ -212,8 +201,7 @@ static struct row_scale weights_scales(const struct weights *w, uint32_t r, uint
 	}
 	float *to = w->scales + (size_t)slot * SCALE_RUNS;
 	uint32_t runs = (((m->k + 31) / 32 - 1 + s.phase) >> s.shift) + 1;
-	for (uint32_t i = 0; i < runs; i++)
-		to[i] = scale_get(&m->scales, first + i);
+	scales_get(&m->scales, first, runs, to);
 	s.s = (const uint8_t *)to;
 	return s;
 }

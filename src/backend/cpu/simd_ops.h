@@ -354,6 +354,7 @@ static const struct cpu_kernels SIMD_KERNELS = {
 	.name = SIMD_NAME,
 	.row_step = PANEL_W,
 	.decode = simd_decode,
+	.row = simd_row,
 	.matmul = simd_matmul,
 	.matmul_t = simd_matmul_t,
 	.norm = simd_norm,

@@ -10,6 +10,7 @@
 #define PANEL_K_MAX 2048   /* up to this k a tile holds whole rows and is decoded once */
 #define SCALES_FLOATS (ROWS_MAX * SCALE_RUNS)
 
+_Static_assert(SCALES_FLOATS * sizeof(float) <= ROW_SCRATCH_BYTES, "scratch of a row");
 _Static_assert(PANEL_W % TILE_W == 0 && PANEL_X % TILE_X == 0, "whole register blocks");
 _Static_assert((PANEL_W * PANEL_K_MAX + PANEL_X * PANEL_W * 16 + SCALES_FLOATS) * sizeof(float) <=
 		       CPU_SCRATCH_BYTES, "scratch");
@@ -161,6 +162,13 @@ static void simd_matmul(const struct matmul *m, uint32_t r0, uint32_t r1, float 
 		p.rows = r1 - p.r < PANEL_W ? r1 - p.r : PANEL_W;
 		panel_run(&p);
 	}
+}
+
+static void simd_row(const struct matmul *m, uint32_t r, size_t k0, size_t len, float *to, float *scratch)
+{
+	struct weights w;
+	weights_init(&w, m, scratch);
+	weights_row(&w, r, k0, len, to);
 }
 
 static void simd_decode(float *y, const void *weights, enum dtype t, size_t n)
