@@ -51,7 +51,7 @@ static const struct option_row table[] = {
 	{"reader", 0, TEXT, AT(reader), ENGINE, "auto|uring|pread", "how files are read (default auto)"},
 	{"threads", 0, THREADS, AT(threads), ENGINE | PREPARE, "N", "threads that compute (default: all cores)"},
 	{"ops", 0, TEXT, AT(ops), ENGINE, "NAME", "kernels: auto, ref, or a variant that --version lists"},
-	{"math", 0, MATH, AT(math_fast), ENGINE, "exact|fast", "fast rounds activations to 8 bits where that is faster (default exact)"},
+	{"math", 0, MATH, AT(math_fast), ENGINE, "exact|fast", "fast rounds activations to 8 bits or bf16 where faster (default exact)"},
 	{"json", 0, FLAG, AT(json), CHAT | PLAN | BENCH | ONCE, NULL, "print one JSON object (with -p, plan and bench)"},
 	{"prompt-tokens", 0, COUNT, AT(prompt_tokens), BENCH | ONCE, "N", "tokens of the prompt that is timed (default 128)"},
 	{"tokens", 0, COUNT, AT(tokens), BENCH | ONCE, "N", "tokens after it that are timed (default 16)"},

@@ -9,8 +9,8 @@
 int cpu_backend_open(struct backend **out, const char *ops, int threads, struct err *e);
 
 /* Let activations be rounded where that is faster (struct backend's variant then says so): row invariance
- * no longer holds for the number of rows. False, and nothing changes, where no kernels do this: now it
- * takes the variant avx512 and a CPU with VNNI. */
+ * no longer holds for the number of rows. False, and nothing changes, where no kernels do this: in the
+ * variant ref. */
 bool cpu_backend_fast(struct backend *b);
 
 /* The variants this machine can run, best first, NULL-terminated. */

@@ -315,8 +315,12 @@ INLINE __m256i two_bits(const uint8_t *p, const int shift)
 
 INLINE __m256i codes_q6_k(const uint8_t *b, uint32_t g)
 {
-	__m256i low = nibbles_k(b + g / 4 * 64 + g % 2 * 32, g % 4 / 2);
-	return _mm256_or_si256(low, _mm256_slli_epi16(two_bits(b + 128 + g / 4 * 32, (int)(g % 4 * 2)), 4));
+	__m256i low = nibbles_k(b + g / 4 * 64 + g % 2 * 32, g % 4 / 2), high = load256(b + 128 + g / 4 * 32);
+	if (g % 4 < 2)
+		high = g % 2 ? _mm256_slli_epi16(high, 2) : _mm256_slli_epi16(high, 4);
+	else if (g % 2)
+		high = _mm256_srli_epi16(high, 2);
+	return _mm256_or_si256(low, _mm256_and_si256(high, _mm256_set1_epi8(0x30)));
 }
 
 /* Two codes of E2M1: twice its levels. */
