@@ -1,9 +1,14 @@
 #include "quant/scaling.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "quant/half.h"
+
+/* 2^(b - 127): the bits of an exponent, but for b = 0, a subnormal. */
+static float e8m0(uint8_t b)
+{
+	return bits_f32(b ? (uint32_t)b << 23 : 0x400000);
+}
 
 static float stored_scale(const struct scales *s, uint64_t index)
 {
@@ -21,7 +26,7 @@ static float stored_scale(const struct scales *s, uint64_t index)
 		memcpy(&h, p, sizeof(h));
 		return bf16_to_f32(h);
 	case SCALE_E8M0:
-		return ldexpf(1, *p - 127);
+		return e8m0(*p);
 	case SCALE_NESTED:
 		break;
 	}
@@ -34,14 +39,10 @@ float scale_get(const struct scales *s, uint64_t index)
 	return (s->how->inverse ? 1 / f : f) * s->how->factor;
 }
 
-void scales_get(const struct scales *s, uint64_t first, uint32_t n, float *out)
+/* Doubly quantized scales. */
+static void nested_get(const struct scales *s, uint64_t first, uint32_t n, float *out)
 {
 	const struct scaling *how = s->how;
-	if (how->kind != SCALE_NESTED || how->inverse || how->factor != 1) {
-		for (uint32_t i = 0; i < n; i++)
-			out[i] = scale_get(s, first + i);
-		return;
-	}
 	const uint8_t *p = (const uint8_t *)s->p + (first - s->first);
 	while (n) { /* runs that share an entry of nested */
 		uint32_t left = how->nested_group - (uint32_t)(first % how->nested_group), run = left < n ? left : n;
@@ -50,6 +51,19 @@ void scales_get(const struct scales *s, uint64_t first, uint32_t n, float *out)
 			out[i] = how->map[p[i]] * nested + how->offset;
 		first += run, p += run, out += run, n -= run;
 	}
+}
+
+void scales_get(const struct scales *s, uint64_t first, uint32_t n, float *out)
+{
+	const struct scaling *how = s->how;
+	const bool plain = !how->inverse && how->factor == 1;
+	if (plain && how->kind == SCALE_NESTED) {
+		nested_get(s, first, n, out);
+		return;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		out[i] = plain && how->kind == SCALE_E8M0 ? e8m0(((const uint8_t *)s->p)[first - s->first + i]) :
+							    scale_get(s, first + i);
 }
 
 int scaling_shift(const struct scaling *how, uint32_t k)

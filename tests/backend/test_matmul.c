@@ -377,12 +377,11 @@ static bool is_fast(const struct matmul *m, bool wide)
 	const struct scaling *how = m->scales.how;
 	if (m->dtype == DTYPE_F32 || m->dtype == DTYPE_F16)
 		return false;
-	if (wide && __builtin_cpu_supports("avx512bf16") && m->n > 2)
+	if (wide && __builtin_cpu_supports("avx512bf16") && m->n > (m->dtype == DTYPE_BF16 ? 2 : 3))
 		return true;
-	if (m->dtype == DTYPE_NF4 || m->dtype == DTYPE_FP4)
-		return m->n <= 4 && m->k % 32 == 0;
-	return m->k % 32 == 0 && m->dtype != DTYPE_BF16 && m->dtype != DTYPE_F8_E4M3 &&
-		m->dtype != DTYPE_F8_E5M2 && m->dtype != DTYPE_I8_MAP && (!how || !how->code);
+	if (how && m->dtype != DTYPE_I8)
+		return m->dtype == DTYPE_E2M1 && m->n > 3 && m->k % 32 == 0;
+	return m->k % 32 == 0 && m->dtype != DTYPE_BF16 && m->dtype != DTYPE_F8_E4M3 && m->dtype != DTYPE_F8_E5M2;
 }
 
 /* got is off want by no more than activations and weights rounded to 8 bits of mantissa are, |x| < 1. */

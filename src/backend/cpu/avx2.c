@@ -307,6 +307,7 @@ static void tile_kernel(const float *x0, size_t ldx, const float *w0, size_t ldw
 }
 
 #define PANEL_W 24
+#define PANEL_K 768
 #define ROWS_1 4
 #define ROWS_2 2
 #define ROWS_3 1

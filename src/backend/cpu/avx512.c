@@ -252,6 +252,7 @@ static void sum_lanes(const float *acc, uint32_t n, float *sums)
 #define TILE_X 6
 #define TILE_W 4
 #define PANEL_W 32
+#define PANEL_K 2048
 #define ROWS_1 4
 #define ROWS_2 2
 #define ROWS_3 2

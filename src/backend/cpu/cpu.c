@@ -440,7 +440,7 @@ static int cpu_with_threads(struct backend *b, int threads, struct backend **out
 {
 	if (cpu_backend_open(out, cpu_of(b)->kernels->name, threads, e) < 0)
 		return -1;
-	if (cpu_of(b)->fast)
+	if (cpu_of(b)->fast[0])
 		cpu_backend_fast(*out);
 	return 0;
 }

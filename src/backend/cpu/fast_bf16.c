@@ -18,22 +18,23 @@
 #define TILE_W 4
 #define PANEL_W 32
 #define PANEL_X 96     /* rows of x that share sums in scratch memory */
-#define PANEL_K 1024   /* elements a round: the weights of a kernel call stay in L1 */
+#define PANEL_K 2048   /* elements a round: fewer would move sums more than they'd spare weights */
 #define TILE_K 4096    /* elements of a row that a tile holds */
-#define ALONE 2	       /* up to so many rows of x the exact kernels do as well */
+#define TILE_BYTES ((size_t)TILE_K * 2 + 64)
+#define ALONE(t) ((t) == DTYPE_BF16 ? 2 : 3) /* up to so many rows of x the exact kernels do as well */
 
 _Static_assert(PANEL_X % TILE_X == 0 && PANEL_W % 16 == 0 && TILE_K % PANEL_K == 0, "whole register blocks");
-_Static_assert((PANEL_X * PANEL_W * 16 + TILE_K) * sizeof(float) + PANEL_W * TILE_K * 2 + ROW_SCRATCH_BYTES <=
+_Static_assert((PANEL_X * PANEL_W * 16 + TILE_K) * sizeof(float) + PANEL_W * TILE_BYTES + ROW_SCRATCH_BYTES <=
 		       CPU_SCRATCH_BYTES, "scratch");
 
 static size_t bf16_row_bytes(uint32_t k)
 {
-	return ((size_t)k + 31) / 32 * 64;
+	return ((size_t)k + 31) / 32 * 64 + 64; /* rows of 4096 bytes would share places in the caches */
 }
 
 static bool bf16_takes(const struct matmul *m)
 {
-	return m->n > ALONE && !m->transposed && m->dtype != DTYPE_F32 && m->dtype != DTYPE_F16;
+	return m->n > ALONE(m->dtype) && !m->transposed && m->dtype != DTYPE_F32 && m->dtype != DTYPE_F16;
 }
 
 /* n < 16 or 16 floats, zeros behind them. */
@@ -150,9 +151,31 @@ static void panel_multiply(const struct panel *p, size_t k0, size_t tile_at, siz
 	}
 }
 
-static float sum16(const float *p)
+/* The sums of four vectors. */
+INLINE __m128 sum4(const float *p)
 {
-	return _mm512_reduce_add_ps(_mm512_loadu_ps(p));
+	__m512 a = _mm512_loadu_ps(p), b = _mm512_loadu_ps(p + 16);
+	__m512 c = _mm512_loadu_ps(p + 32), d = _mm512_loadu_ps(p + 48);
+	a = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+	c = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+	a = _mm512_add_ps(_mm512_shuffle_ps(a, c, 0x44), _mm512_shuffle_ps(a, c, 0xEE));
+	__m256 t = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+	return _mm_add_ps(_mm256_castps256_ps128(t), _mm256_extractf128_ps(t, 1));
+}
+
+static void panel_store(const struct panel *p, uint32_t i0, uint32_t n)
+{
+	const struct matmul *m = p->m;
+	for (uint32_t i = 0; i < n; i++) {
+		float *y = m->y + (i0 + i) * m->ldy + p->r;
+		for (uint32_t r = 0; r < p->rows; r += 4) {
+			__mmask8 mask = p->rows - r < 4 ? (__mmask8)((1u << (p->rows - r)) - 1) : 15;
+			__m128 s = sum4(p->acc + (i * PANEL_W + r) * 16);
+			if (m->bias)
+				s = _mm_add_ps(s, _mm_maskz_loadu_ps(mask, m->bias + p->r + r));
+			_mm_mask_storeu_ps(y + r, mask, s);
+		}
+	}
 }
 
 static void panel_run(struct panel *p)
@@ -162,7 +185,7 @@ static void panel_run(struct panel *p)
 	size_t step = m->k; /* even rounds, of whole blocks of every format */
 	if (m->k > PANEL_K && (m->n > TILE_X || (p->tile && !once)))
 		step = (m->k / ((m->k + PANEL_K - 1) / PANEL_K) + 255) / 256 * 256;
-	p->ldt = ((once ? m->k : step) + 31) / 32 * 64;
+	p->ldt = bf16_row_bytes((uint32_t)(once ? m->k : step));
 	if (once)
 		panel_decode(p, 0, m->k);
 	for (uint32_t i0 = 0; i0 < m->n; i0 += PANEL_X) {
@@ -174,10 +197,7 @@ static void panel_run(struct panel *p)
 				panel_decode(p, k0, len);
 			panel_multiply(p, k0, once ? k0 * 2 : 0, len, i0, n);
 		}
-		for (uint32_t i = 0; i < n; i++)
-			for (uint32_t r = 0; r < p->rows; r++)
-				m->y[(i0 + i) * m->ldy + p->r + r] = sum16(p->acc + (i * PANEL_W + r) * 16) +
-					(m->bias ? m->bias[p->r + r] : 0.0f);
+		panel_store(p, i0, n);
 	}
 }
 
@@ -187,7 +207,7 @@ static void bf16_matmul(const struct matmul *m, const uint8_t *x, uint32_t r0, u
 	struct panel p = {.m = m, .x = x, .ldx = bf16_row_bytes(m->k), .acc = scratch, .kernels = kernels};
 	if (m->dtype != DTYPE_BF16 || m->scales.how)
 		p.tile = (uint8_t *)(scratch + PANEL_X * PANEL_W * 16);
-	p.piece = scratch + PANEL_X * PANEL_W * 16 + PANEL_W * TILE_K / 2;
+	p.piece = scratch + PANEL_X * PANEL_W * 16 + PANEL_W * TILE_BYTES / sizeof(float);
 	for (p.r = r0; p.r < r1; p.r += PANEL_W) {
 		p.rows = r1 - p.r < PANEL_W ? r1 - p.r : PANEL_W;
 		panel_run(&p);

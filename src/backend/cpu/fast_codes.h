@@ -9,7 +9,6 @@
 enum codes_flag {
 	SIGNED = 1,  /* -127 .. 127; m is 0 */
 	HALVES = 2,  /* of a group have a d and an m each */
-	WIDE = 4,    /* two codes, 128 * q[0] + q[1], both signed */
 	SCALED = 8,  /* the scales are in a tensor of their own */
 	UP_TO_31 = 16, UP_TO_63 = 32 /* the largest code, where it isn't 15 */
 };
@@ -17,15 +16,9 @@ enum codes_flag {
 #define HALVES_OF(flags) ((flags) & HALVES ? 2u : 1u)
 #define HAS_MIN(flags) (!((flags) & SIGNED) || SIGNED_MIN != 0)
 
-struct levels { /* of 4-bit codes, in 16256ths of top */
-	int8_t high[16], low[16];
-	float top;
-};
-
 struct row {
 	const uint8_t *p;
-	const struct levels *levels;
-	const float *s; /* SCALED: group g's has number (g + phase) >> shift */
+	const uint8_t *s; /* SCALED: floats at any alignment; group g's has number (g + phase) >> shift */
 	uint32_t phase, shift;
 };
 
@@ -53,23 +46,8 @@ INLINE unsigned codes_flags(const enum dtype t)
 	case DTYPE_I8:
 	case DTYPE_E2M1:
 		return SIGNED | SCALED;
-	case DTYPE_NF4:
-	case DTYPE_FP4:
-		return SIGNED | SCALED | WIDE;
 	default:
 		return 0;
-	}
-}
-
-static void levels_init(struct levels *l, const float code[16])
-{
-	l->top = 0;
-	for (int i = 0; i < 16; i++)
-		l->top = fmaxf(l->top, fabsf(code[i]));
-	for (int i = 0; i < 16; i++) {
-		int v = l->top > 0 ? (int)lrintf(code[i] / l->top * 16256) : 0;
-		l->high[i] = (int8_t)((v + 64) >> 7);
-		l->low[i] = (int8_t)(v - l->high[i] * 128);
 	}
 }
 
@@ -197,7 +175,7 @@ INLINE void eight_scaled(struct eight *e, const struct row *w, size_t block, uin
 {
 	float t[8] = {0};
 	for (uint32_t i = 0; i < count; i++)
-		t[i] = w->s[(block * 8 + i + w->phase) >> w->shift];
+		memcpy(t + i, w->s + ((block * 8 + i + w->phase) >> w->shift) * sizeof(*t), sizeof(*t));
 	e->d[0] = _mm256_mul_ps(_mm256_loadu_ps(t), _mm256_set1_ps(f));
 }
 
@@ -252,11 +230,8 @@ INLINE void codes_eight(const struct row *w, size_t block, uint32_t count, const
 	case DTYPE_I8:
 		eight_scaled(e, w, block, count, 1);
 		return;
-	case DTYPE_E2M1:
+	default: /* E2M1 */
 		eight_scaled(e, w, block, count, 0.5f);
-		return;
-	default: /* NF4, FP4 */
-		eight_scaled(e, w, block, count, w->levels->top / 16256);
 	}
 }
 
@@ -270,13 +245,12 @@ INLINE __m256i nibbles(const uint8_t *p)
 	return _mm256_and_si256(x, _mm256_set1_epi8(15));
 }
 
-/* Both nibbles of each of 16 bytes side by side. */
-INLINE __m256i nibble_pairs(const uint8_t *p, const bool high_first)
+/* Both nibbles of each of 16 bytes side by side, the low one first. */
+INLINE __m256i nibble_pairs(const uint8_t *p)
 {
 	__m128i x = load128(p), low = _mm_set1_epi8(15);
 	__m128i l = _mm_and_si128(x, low), h = _mm_and_si128(_mm_srli_epi16(x, 4), low);
-	__m128i a = high_first ? h : l, b = high_first ? l : h;
-	return _mm256_set_m128i(_mm_unpackhi_epi8(a, b), _mm_unpacklo_epi8(a, b));
+	return _mm256_set_m128i(_mm_unpackhi_epi8(l, h), _mm_unpacklo_epi8(l, h));
 }
 
 INLINE __m256i look_up(const int8_t table[16], __m256i q)
@@ -330,61 +304,41 @@ INLINE __m256i e2m1_codes(__m256i q)
 	return look_up(twice, q);
 }
 
-/* Group `at` of the row, which is number g of an eight. q[1] only where WIDE. */
-INLINE void codes_of(const struct row *w, size_t at, const uint32_t g, const enum dtype t, __m256i q[2])
+/* Group `at` of the row, which is number g of an eight. */
+INLINE __m256i codes_of(const struct row *w, size_t at, const uint32_t g, const enum dtype t)
 {
 	switch (t) {
 	case DTYPE_Q4_0:
-		q[0] = nibbles(w->p + at * 18 + 2);
-		return;
+		return nibbles(w->p + at * 18 + 2);
 	case DTYPE_Q4_1:
-		q[0] = nibbles(w->p + at * 20 + 4);
-		return;
+		return nibbles(w->p + at * 20 + 4);
 	case DTYPE_Q5_0:
-		q[0] = _mm256_or_si256(nibbles(w->p + at * 22 + 6), fifth_bits(w->p + at * 22 + 2));
-		return;
+		return _mm256_or_si256(nibbles(w->p + at * 22 + 6), fifth_bits(w->p + at * 22 + 2));
 	case DTYPE_Q5_1:
-		q[0] = _mm256_or_si256(nibbles(w->p + at * 24 + 8), fifth_bits(w->p + at * 24 + 4));
-		return;
+		return _mm256_or_si256(nibbles(w->p + at * 24 + 8), fifth_bits(w->p + at * 24 + 4));
 	case DTYPE_Q8_0:
-		q[0] = load256(w->p + at * 34 + 2);
-		return;
+		return load256(w->p + at * 34 + 2);
 	case DTYPE_IQ4_NL:
-		q[0] = look_up(iq4_levels, nibbles(w->p + at * 18 + 2));
-		return;
+		return look_up(iq4_levels, nibbles(w->p + at * 18 + 2));
 	case DTYPE_MXFP4:
-		q[0] = e2m1_codes(nibbles(w->p + at * 17 + 1));
-		return;
+		return e2m1_codes(nibbles(w->p + at * 17 + 1));
 	case DTYPE_Q2_K:
-		q[0] = two_bits(w->p + at / 8 * 84 + 16 + g / 4 * 32, (int)(g % 4 * 2));
-		return;
+		return two_bits(w->p + at / 8 * 84 + 16 + g / 4 * 32, (int)(g % 4 * 2));
 	case DTYPE_Q3_K:
-		q[0] = _mm256_or_si256(two_bits(w->p + at / 8 * 110 + 32 + g / 4 * 32, (int)(g % 4 * 2)),
+		return _mm256_or_si256(two_bits(w->p + at / 8 * 110 + 32 + g / 4 * 32, (int)(g % 4 * 2)),
 			bits_as(load256(w->p + at / 8 * 110), _mm256_set1_epi8((char)(1 << g)), 4));
-		return;
 	case DTYPE_Q4_K:
-		q[0] = nibbles_k(w->p + at / 8 * 144 + 16 + g / 2 * 32, g % 2);
-		return;
+		return nibbles_k(w->p + at / 8 * 144 + 16 + g / 2 * 32, g % 2);
 	case DTYPE_Q5_K:
-		q[0] = _mm256_or_si256(nibbles_k(w->p + at / 8 * 176 + 48 + g / 2 * 32, g % 2),
+		return _mm256_or_si256(nibbles_k(w->p + at / 8 * 176 + 48 + g / 2 * 32, g % 2),
 			bits_as(load256(w->p + at / 8 * 176 + 16), _mm256_set1_epi8((char)(1 << g)), 16));
-		return;
 	case DTYPE_Q6_K:
-		q[0] = codes_q6_k(w->p + at / 8 * 210, g);
-		return;
+		return codes_q6_k(w->p + at / 8 * 210, g);
 	case DTYPE_IQ4_XS:
-		q[0] = look_up(iq4_levels, nibbles(w->p + at / 8 * 136 + 8 + g * 16));
-		return;
+		return look_up(iq4_levels, nibbles(w->p + at / 8 * 136 + 8 + g * 16));
 	case DTYPE_I8:
-		q[0] = load256(w->p + at * 32);
-		return;
-	case DTYPE_E2M1:
-		q[0] = e2m1_codes(nibble_pairs(w->p + at * 16, false));
-		return;
-	default: { /* NF4, FP4 */
-		__m256i x = nibble_pairs(w->p + at * 16, true);
-		q[0] = look_up(w->levels->high, x);
-		q[1] = look_up(w->levels->low, x);
-	}
+		return load256(w->p + at * 32);
+	default: /* E2M1 */
+		return e2m1_codes(nibble_pairs(w->p + at * 16));
 	}
 }

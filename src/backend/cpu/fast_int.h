@@ -80,7 +80,6 @@ static void int_round(const struct matmul *m, uint8_t *to, uint32_t i)
 struct call {
 	const struct matmul *m;
 	const uint8_t *x;
-	struct levels levels; /* of codes that stand for a table's numbers */
 	size_t row_bytes;
 	int shift;	/* of scales, see struct row */
 	float *scales;	/* scratch: [8] rows of runs */
@@ -91,16 +90,18 @@ struct call {
 static void row_init(const struct call *c, struct row *w, uint32_t r, uint32_t slot)
 {
 	const struct scales *s = &c->m->scales;
-	*w = (struct row){.p = (const uint8_t *)c->m->w + r * c->row_bytes, .levels = &c->levels,
-		.shift = (uint32_t)c->shift};
+	*w = (struct row){.p = (const uint8_t *)c->m->w + r * c->row_bytes, .shift = (uint32_t)c->shift};
 	if (!s->how)
 		return;
 	uint64_t row = c->m->row0 + r, first = scale_index(s->how, row, 0, c->m->k);
 	float *to = c->scales + (size_t)slot * c->runs;
 	if (s->how->flat)
 		w->phase = (uint32_t)(row * c->m->k % s->how->flat / 32);
-	scales_get(s, first, (((c->m->k + 31) / 32 - 1 + w->phase) >> w->shift) + 1, to);
-	w->s = to;
+	w->s = (const uint8_t *)to;
+	if (s->how->kind == SCALE_F32 && !s->how->inverse && s->how->factor == 1)
+		w->s = (const uint8_t *)s->p + (first - s->first) * sizeof(float);
+	else
+		scales_get(s, first, ((c->m->k / 32 - 1 + w->phase) >> w->shift) + 1, to);
 }
 
 /* The d and m of eight groups from block * 8 on; m as dot32 wants it. */
@@ -109,7 +110,7 @@ INLINE void eight_of(const struct row *w, size_t block, uint32_t count, const en
 	const unsigned flags = codes_flags(t);
 	codes_eight(w, block, count, t, e);
 	if (flags & SIGNED)
-		e->m[0] = _mm256_mul_ps(e->d[0], _mm256_set1_ps(flags & WIDE ? 129 * SIGNED_MIN : SIGNED_MIN));
+		e->m[0] = _mm256_mul_ps(e->d[0], _mm256_set1_ps(SIGNED_MIN));
 }
 
 /* Scales d * dx of an eight of groups to `to`, and the sum of m times sums added to min. */
@@ -139,14 +140,6 @@ INLINE __m256 group_scale(const float *d, uint32_t g, const unsigned flags)
 		return _mm256_broadcast_ss(d + g);
 	__m256 pair = _mm256_castpd_ps(_mm256_broadcast_sd((const double *)(const void *)(d + 2 * g)));
 	return _mm256_permutevar_ps(pair, _mm256_set_epi32(1, 1, 1, 1, 0, 0, 0, 0));
-}
-
-INLINE __m256i group_dot(const __m256i q[2], const int8_t *x, const unsigned flags)
-{
-	__m256i v = load256((const uint8_t *)x), s = dot32(q[0], v, flags & SIGNED);
-	if (flags & WIDE)
-		s = _mm256_add_epi32(_mm256_slli_epi32(s, 7), dot32(q[1], v, true));
-	return s;
 }
 
 /* y of n rows of x and `rows` weight rows from r on. */
@@ -186,11 +179,11 @@ INLINE void few(const struct call *c, uint32_t r, uint32_t rows, const uint32_t 
 #define GROUP_PRODUCTS(g)                                                                         \
 	_Pragma("GCC unroll 2") for (uint32_t j = 0; j < TOGETHER; j++)                           \
 	{                                                                                         \
-		__m256i q[2];                                                                     \
-		codes_of(&w[j], block * 8 + (g), (g), t, q);                                      \
+		__m256i q = codes_of(&w[j], block * 8 + (g), (g), t);                             \
 		_Pragma("GCC unroll 4") for (uint32_t i = 0; i < n; i++)                          \
 		{                                                                                 \
-			__m256i s = group_dot(q, x[i].q + (block * 8 + (g)) * 32, flags);         \
+			const int8_t *xq = x[i].q + (block * 8 + (g)) * 32;                       \
+			__m256i s = dot32(q, load256((const uint8_t *)xq), flags & SIGNED);       \
 			acc[j][i][(g) % chains] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(s),          \
 				group_scale(d[j][i], (g), flags), acc[j][i][(g) % chains]);       \
 		}                                                                                 \
@@ -297,11 +290,8 @@ INLINE void unpack(const struct call *c, uint32_t r, uint32_t rows, const enum d
 			unpack_scales(tile, min, count, 8 + HALVES_OF(flags), flags);
 			for (uint32_t g = 0; g < count; g++, tile += GROUP_BYTES(flags)) {
 				__m256i q[8];
-				for (uint32_t i = 0; i < 8; i++) {
-					__m256i two[2];
-					codes_of(&w[i], block * 8 + g, g, t, two);
-					q[i] = tile_code(two[0], flags & SIGNED);
-				}
+				for (uint32_t i = 0; i < 8; i++)
+					q[i] = tile_code(codes_of(&w[i], block * 8 + g, g, t), flags & SIGNED);
 				transpose8(q);
 				for (uint32_t e = 0; e < 8; e++)
 					store256(tile + e * VECTOR_BYTES, q[e]);
@@ -364,13 +354,11 @@ INLINE void many_rows(const struct call *c, uint32_t r, uint32_t rows, const enu
 
 /* --- formats -------------------------------------------------------------------------- */
 
-#define FEW(name, t)                                                                    \
+#define FORMAT(name, t)                                                                 \
 	static void few_##name(const struct call *c, uint32_t r, uint32_t rows)         \
 	{                                                                               \
 		few_rows(c, r, rows, t);                                                \
-	}
-#define FORMAT(name, t)                                                                 \
-	FEW(name, t)                                                                    \
+	}                                                                               \
 	static void many_##name(const struct call *c, uint32_t r, uint32_t rows)        \
 	{                                                                               \
 		many_rows(c, r, rows, t);                                               \
@@ -391,12 +379,10 @@ FORMAT(q6_k, DTYPE_Q6_K)
 FORMAT(iq4_xs, DTYPE_IQ4_XS)
 FORMAT(i8, DTYPE_I8)
 FORMAT(e2m1, DTYPE_E2M1)
-FEW(nf4, DTYPE_NF4)
 
 typedef void int_fn(const struct call *c, uint32_t r, uint32_t rows);
 
-/* For at most FEW_ROWS rows of x, and for more. NF4 and FP4 differ in their table only; their codes of two
- * bytes don't fit into a tile. */
+/* For at most FEW_ROWS rows of x, and for more. */
 static const struct {
 	int_fn *few, *many;
 } int_formats[DTYPE_COUNT] = {
@@ -407,20 +393,22 @@ static const struct {
 	[DTYPE_Q3_K] = {few_q3_k, many_q3_k}, [DTYPE_Q4_K] = {few_q4_k, many_q4_k},
 	[DTYPE_Q5_K] = {few_q5_k, many_q5_k}, [DTYPE_Q6_K] = {few_q6_k, many_q6_k},
 	[DTYPE_IQ4_XS] = {few_iq4_xs, many_iq4_xs}, [DTYPE_I8] = {few_i8, many_i8},
-	[DTYPE_E2M1] = {few_e2m1, many_e2m1}, [DTYPE_NF4] = {few_nf4, NULL}, [DTYPE_FP4] = {few_nf4, NULL},
+	[DTYPE_E2M1] = {few_e2m1, many_e2m1},
 };
 
-/* Formats in whole groups of 32, each with one scale. */
+/* Formats in whole groups of 32, each with one scale. Where these lie elsewhere, the exact kernels are as fast
+ * for few rows, unless a row has just one. */
 static bool int_takes(const struct matmul *m)
 {
 	const struct scaling *how = m->scales.how;
-	if (m->transposed || m->k % 32 || !m->k || !(m->n <= FEW_ROWS ? int_formats[m->dtype].few : int_formats[m->dtype].many))
+	if (m->transposed || m->k % 32 || !m->k || !int_formats[m->dtype].few)
 		return false;
 	const unsigned flags = codes_flags(m->dtype);
 	size_t bytes = m->k / 32 * GROUP_BYTES(flags) + 8 * ((size_t)m->k / 32 + 2) * sizeof(float);
 	if (bytes > CPU_SCRATCH_BYTES || !(flags & SCALED) != !how)
 		return false;
-	return !how || (scaling_shift(how, m->k) >= 0 && (!how->code || (flags & WIDE)));
+	int shift = how ? scaling_shift(how, m->k) : 0;
+	return shift >= 0 && !(how && how->code) && (!how || shift == 31 || m->n >= FEW_ROWS);
 }
 
 static void int_matmul(const struct matmul *m, const uint8_t *x, uint32_t r0, uint32_t r1, float *scratch,
@@ -428,15 +416,12 @@ static void int_matmul(const struct matmul *m, const uint8_t *x, uint32_t r0, ui
 {
 	(void)kernels;
 	const struct dtype_info *info = dtype_info(m->dtype);
-	const unsigned flags = codes_flags(m->dtype);
 	const uint32_t step = m->n <= FEW_ROWS ? TOGETHER : LANES;
 	struct call c = {.m = m, .x = x, .row_bytes = (size_t)(m->k / info->block) * info->block_bytes,
 		.scales = scratch, .runs = m->k / 32 + 2};
 	c.tile = (uint8_t *)(scratch + 8 * (size_t)c.runs);
 	if (m->scales.how)
 		c.shift = scaling_shift(m->scales.how, m->k);
-	if (flags & WIDE)
-		levels_init(&c.levels, m->scales.how->code ? m->scales.how->code : info->levels);
 	for (uint32_t r = r0; r < r1; r += step)
 		(m->n <= FEW_ROWS ? int_formats[m->dtype].few : int_formats[m->dtype].many)(&c, r,
 			r1 - r < step ? r1 - r : step);

@@ -2,24 +2,24 @@
  * kernel multiplies; and transposed weights. Included behind simd_dot.h.
  *
  * Element k is added to lane k mod 16 in rising order, as in simd_dot.h, so both give the same bits.
- * The includer defines TILE_X x TILE_W, the sums that fit into its registers, and PANEL_W, the weight
- * rows of a tile; with TILE_KERNEL also a tile_kernel of its own for whole vectors of just that many. */
+ * The includer defines TILE_X x TILE_W, the sums that fit into its registers, PANEL_W, the weight rows
+ * of a tile, and PANEL_K, elements of k a round: more spare moving sums, fewer keep weights in L1; with TILE_KERNEL
+ * also a tile_kernel of its own for whole vectors of just that many. */
 
-#define PANEL_X 96	   /* rows of x that share sums in scratch memory */
-#define PANEL_K 768	   /* elements of k a round: the weights of a kernel call stay in L1 */
+#define PANEL_X 48	   /* rows of x that share sums in scratch memory */
 #define PANEL_K_MAX 2048   /* up to this k a tile holds whole rows and is decoded once */
+#define PANEL_LD (PANEL_K_MAX + 16) /* rows of 4096 bytes would share places in the caches */
 #define SCALES_FLOATS (ROWS_MAX * SCALE_RUNS)
 
 _Static_assert(SCALES_FLOATS * sizeof(float) <= ROW_SCRATCH_BYTES, "scratch of a row");
 _Static_assert(PANEL_W % TILE_W == 0 && PANEL_X % TILE_X == 0, "whole register blocks");
-_Static_assert((PANEL_W * PANEL_K_MAX + PANEL_X * PANEL_W * 16 + SCALES_FLOATS) * sizeof(float) <=
+_Static_assert((PANEL_W * PANEL_LD + PANEL_X * PANEL_W * 16 + SCALES_FLOATS) * sizeof(float) <=
 		       CPU_SCRATCH_BYTES, "scratch");
 
 struct panel {
 	const struct weights *w;
 	uint32_t r, rows; /* <= PANEL_W rows from r on */
-	float *tile;	  /* [PANEL_W][ldt] */
-	size_t ldt;	  /* a multiple of 16 */
+	float *tile;	  /* [PANEL_W][PANEL_LD] */
 	float *acc;	  /* [PANEL_X][PANEL_W][16] */
 };
 
@@ -27,7 +27,7 @@ struct panel {
 static void panel_decode(const struct panel *p, size_t k0, size_t len)
 {
 	for (uint32_t r = 0; r < p->rows; r++) {
-		float *row = p->tile + r * p->ldt;
+		float *row = p->tile + r * PANEL_LD;
 		weights_row(p->w, p->r + r, k0, len, row);
 		for (size_t j = len; j % 16; j++)
 			row[j] = 0;
@@ -93,21 +93,21 @@ static void panel_multiply(const struct panel *p, const float *x, size_t ldx, co
 	uint32_t n)
 {
 	for (uint32_t r = 0; r < p->rows; r += TILE_W) {
-		const float *w = tile + r * p->ldt;
+		const float *w = tile + r * PANEL_LD;
 		for (uint32_t i = 0; i < n; i += TILE_X) {
 			float *acc = p->acc + (i * PANEL_W + r) * 16;
 			if (n - i < TILE_X) {
-				tile_edge(x + i * ldx, ldx, w, p->ldt, len, acc, n - i);
+				tile_edge(x + i * ldx, ldx, w, PANEL_LD, len, acc, n - i);
 				continue;
 			}
 #ifdef TILE_KERNEL
 			const size_t whole = len / 16 * 16;
-			tile_kernel(x + i * ldx, ldx, w, p->ldt, whole / 16, acc, PANEL_W * 16);
+			tile_kernel(x + i * ldx, ldx, w, PANEL_LD, whole / 16, acc, PANEL_W * 16);
 			if (whole < len)
-				tile_edge(x + i * ldx + whole, ldx, w + whole, p->ldt, len - whole, acc,
+				tile_edge(x + i * ldx + whole, ldx, w + whole, PANEL_LD, len - whole, acc,
 					TILE_X);
 #else
-			tile_edge(x + i * ldx, ldx, w, p->ldt, len, acc, TILE_X);
+			tile_edge(x + i * ldx, ldx, w, PANEL_LD, len, acc, TILE_X);
 #endif
 		}
 	}
@@ -157,7 +157,6 @@ static void simd_matmul(const struct matmul *m, uint32_t r0, uint32_t r1, float 
 	}
 	struct panel p = {.w = &w, .acc = scratch + SCALES_FLOATS};
 	p.tile = p.acc + PANEL_X * PANEL_W * 16;
-	p.ldt = m->k <= PANEL_K_MAX ? (m->k + 15) / 16 * 16 : PANEL_K;
 	for (p.r = r0; p.r < r1; p.r += PANEL_W) {
 		p.rows = r1 - p.r < PANEL_W ? r1 - p.r : PANEL_W;
 		panel_run(&p);
