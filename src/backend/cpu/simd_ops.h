@@ -113,7 +113,9 @@ static void simd_kv_store(const struct kv_store *s, uint32_t row)
 
 struct heads {
 	const struct attention *a;
-	uint32_t kv_head, count; /* query heads, 1 .. HEADS_ATONCE */
+	uint32_t kv_head, count; /* query heads from `first` on, 1 .. HEADS_ATONCE */
+	uint32_t first, v_dim;
+	size_t k_stride, v_stride;
 	const float *q[HEADS_ATONCE];
 	float *out[HEADS_ATONCE];
 	float p[HEADS_ATONCE][ATTN_BLOCK]; /* scores, then weights, of the block's cells */
@@ -136,9 +138,14 @@ SIMD_INLINE v16 kv_load(const void *cache, enum dtype type, size_t at, size_t n)
 	return type == DTYPE_BF16 ? v16_load_bf16(p) : v16_load_f16(p);
 }
 
-SIMD_INLINE size_t cell_at(const struct heads *h, uint32_t c)
+SIMD_INLINE size_t key_at(const struct heads *h, uint32_t c)
 {
-	return ((size_t)h->a->cells[c] * h->a->kv_heads + h->kv_head) * h->a->head_dim;
+	return h->a->cells[c] * h->k_stride + (size_t)h->kv_head * h->a->head_dim;
+}
+
+SIMD_INLINE size_t value_at(const struct heads *h, uint32_t c)
+{
+	return h->a->cells[c] * h->v_stride + (size_t)h->kv_head * h->v_dim;
 }
 
 SIMD_INLINE void scores(struct heads *h, uint32_t block, uint32_t begin, uint32_t end,
@@ -147,7 +154,7 @@ SIMD_INLINE void scores(struct heads *h, uint32_t block, uint32_t begin, uint32_
 	const struct attention *a = h->a;
 	uint32_t d = a->head_dim;
 	for (uint32_t c = begin; c < end; c++) {
-		size_t at = cell_at(h, c);
+		size_t at = key_at(h, c);
 		v16 acc[HEADS_ATONCE];
 		_Pragma("GCC unroll 4") for (uint32_t g = 0; g < count; g++) acc[g] = v16_set1(0);
 		uint32_t j = 0;
@@ -166,8 +173,17 @@ SIMD_INLINE void scores(struct heads *h, uint32_t block, uint32_t begin, uint32_
 	}
 }
 
+/* ALiBi: scores fall with the distance to the row's last cell; `last` is its place, counted from the block's
+ * first. */
+static void block_slope(struct heads *h, uint32_t g, uint32_t first, uint32_t count, uint32_t last)
+{
+	const float slope = h->a->slopes[h->first + g];
+	for (uint32_t c = first; c < first + count; c++)
+		h->p[g][c] -= slope * (float)(last - c);
+}
+
 /* Scores to weights e^(s - max), with the running maximum and sum of head g. */
-static void block_softmax(struct heads *h, uint32_t g, uint32_t first, uint32_t count)
+static void block_softmax(struct heads *h, uint32_t g, uint32_t first, uint32_t count, uint32_t last)
 {
 	float *p = h->p[g], softcap = h->a->softcap, top = h->max[g];
 	for (uint32_t c = 0; softcap > 0 && c < ATTN_BLOCK; c += 16) {
@@ -176,6 +192,8 @@ static void block_softmax(struct heads *h, uint32_t g, uint32_t first, uint32_t 
 		v16 t = v16_div(v16_set1(2.0f), v16_add(e, v16_set1(1.0f)));
 		v16_store(p + c, v16_mul(v16_set1(softcap), v16_sub(v16_set1(1.0f), t)));
 	}
+	if (h->a->slopes)
+		block_slope(h, g, first, count, last);
 	for (uint32_t c = first; c < first + count; c++)
 		top = p[c] > top ? p[c] : top;
 	for (uint32_t c = 0; c < first; c++)
@@ -200,15 +218,14 @@ static void block_softmax(struct heads *h, uint32_t g, uint32_t first, uint32_t 
 SIMD_INLINE void values(struct heads *h, uint32_t block, uint32_t begin, uint32_t end,
 	enum dtype type, uint32_t count)
 {
-	const struct attention *a = h->a;
-	for (uint32_t j = 0; j < a->head_dim; j += 16) {
-		size_t n = a->head_dim - j < 16 ? a->head_dim - j : 16;
+	for (uint32_t j = 0; j < h->v_dim; j += 16) {
+		size_t n = h->v_dim - j < 16 ? h->v_dim - j : 16;
 		v16 acc[HEADS_ATONCE];
 		_Pragma("GCC unroll 4") for (uint32_t g = 0; g < count; g++)
 			acc[g] = v16_mul(n < 16 ? v16_load_n(h->out[g] + j, n) : v16_load(h->out[g] + j),
 				v16_set1(h->keep[g]));
 		for (uint32_t c = begin; c < end; c++) {
-			v16 v = kv_load(a->v, type, cell_at(h, c) + j, n);
+			v16 v = kv_load(h->a->v, type, value_at(h, c) + j, n);
 			_Pragma("GCC unroll 4") for (uint32_t g = 0; g < count; g++)
 				acc[g] = v16_fma(v16_set1(h->p[g][c - block]), v, acc[g]);
 		}
@@ -225,7 +242,7 @@ SIMD_INLINE void attend(struct heads *h, const struct attn_row *r, enum dtype ty
 		next = end - block < ATTN_BLOCK ? end : block + ATTN_BLOCK;
 		scores(h, block, begin, next, type, count);
 		for (uint32_t g = 0; g < count; g++)
-			block_softmax(h, g, begin - block, next - begin);
+			block_softmax(h, g, begin - block, next - begin, end - 1 - block);
 		values(h, block, begin, next, type, count);
 	}
 }
@@ -250,22 +267,21 @@ SIMD_INLINE void attend_type(struct heads *h, const struct attn_row *r, enum dty
 
 static void simd_attention(const struct attention *a, uint32_t row, uint32_t kv_head, float *scratch)
 {
-	if (a->slopes || a->sinks || a->v_dim || a->k_stride || a->v_stride) { /* rare: the plain C */
-		cpu_kernels_ref.attention(a, row, kv_head, scratch);
-		return;
-	}
+	(void)scratch;
 	uint32_t group = a->heads / a->kv_heads;
-	struct heads h = {.a = a, .kv_head = kv_head};
+	struct heads h = {.a = a, .kv_head = kv_head, .v_dim = attn_v_dim(a), .k_stride = attn_k_stride(a),
+		.v_stride = attn_v_stride(a)};
 	for (uint32_t g0 = 0; g0 < group; g0 += HEADS_ATONCE) {
 		h.count = group - g0 < HEADS_ATONCE ? group - g0 : HEADS_ATONCE;
+		h.first = kv_head * group + g0;
 		memset(h.p, 0, sizeof(h.p));
 		for (uint32_t g = 0; g < h.count; g++) {
-			uint32_t head = kv_head * group + g0 + g;
+			uint32_t head = h.first + g;
 			h.q[g] = a->q + row * a->ldq + head_offset(&a->q_map, head, a->head_dim);
-			h.out[g] = a->out + row * a->ldo + (size_t)head * a->head_dim;
-			h.max[g] = -INFINITY;
-			h.sum[g] = 0;
-			memset(h.out[g], 0, a->head_dim * sizeof(float));
+			h.out[g] = a->out + row * a->ldo + (size_t)head * h.v_dim;
+			h.max[g] = a->sinks ? a->sinks[head] : -INFINITY;
+			h.sum[g] = a->sinks ? 1 : 0;
+			memset(h.out[g], 0, h.v_dim * sizeof(float));
 		}
 		if (a->kv_type == DTYPE_F16)
 			attend_type(&h, &a->rows[row], DTYPE_F16);
@@ -275,7 +291,7 @@ static void simd_attention(const struct attention *a, uint32_t row, uint32_t kv_
 			attend_type(&h, &a->rows[row], DTYPE_F32);
 		for (uint32_t g = 0; g < h.count; g++) {
 			float inv = h.sum[g] != 0 ? 1.0f / h.sum[g] : 0.0f;
-			for (uint32_t j = 0; j < a->head_dim; j++)
+			for (uint32_t j = 0; j < h.v_dim; j++)
 				h.out[g][j] *= inv;
 		}
 	}
