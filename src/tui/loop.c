@@ -99,10 +99,14 @@ static void keyboard(struct ui *u)
 {
 	char b[4096];
 	ssize_t r = read(STDIN_FILENO, b, sizeof(b));
-	if (r > 0)
-		keys_feed(&u->keys, b, (size_t)r);
-	else if (r == 0 || (errno != EINTR && errno != EAGAIN))
+	if (r > 0) {
+		struct buf typed = BUF_INIT;
+		term_typed(b, (size_t)r, &typed);
+		keys_feed(&u->keys, buf_str(&typed), typed.len);
+		buf_clear(&typed);
+	} else if (r == 0 || (errno != EINTR && errno != EAGAIN)) {
 		u->quit = true; /* the terminal is gone */
+	}
 	u->urgent = true;
 }
 

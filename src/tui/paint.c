@@ -136,6 +136,15 @@ static wchar_t plain(uint32_t cp)
 	return cp == 0xa0 ? L' ' : L'?';
 }
 
+/* The locale's character set has it. */
+static bool has(uint32_t cp)
+{
+	char b[64]; /* >= MB_LEN_MAX */
+	mbstate_t state;
+	memset(&state, 0, sizeof(state));
+	return wcrtomb(b, (wchar_t)cp, &state) != (size_t)-1;
+}
+
 /* The characters of a cell as curses takes them: one that has width, then marks without. A sequence of
  * several with width (a family of emoji) shows its first. False if curses and the grid differ on the
  * width, which would shift the row. */
@@ -149,7 +158,7 @@ static bool characters(const struct grid *g, const struct cell *c, int w, bool u
 		i += utf8_decode(s + i, len - i, &cp, NULL);
 		if (n > 0 && wcwidth((wchar_t)cp) != 0)
 			break;
-		out[n++] = utf8 || cp < 0x7f ? (wchar_t)cp : plain(cp);
+		out[n++] = utf8 || cp < 0x7f || has(cp) ? (wchar_t)cp : plain(cp);
 	}
 	out[n] = L'\0';
 	return n > 0 && wcwidth(out[0]) == w;

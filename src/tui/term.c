@@ -12,7 +12,9 @@
 #include <sys/mman.h>
 #include <termios.h>
 #include <unistd.h>
+#include <wchar.h>
 
+#include "base/utf8.h"
 #include "tui/paint.h"
 
 #define PASTE_ON "\x1b[?2004h"
@@ -25,6 +27,9 @@ static struct termios before;
 static volatile sig_atomic_t taken; /* the terminal is in our modes */
 static const char *leave;
 static bool mouse, utf8;
+static locale_t native;	 /* of the terminal, when its characters are not UTF-8; else 0 */
+static bool translate;	 /* ... and there are more of them than ASCII */
+static mbstate_t typing; /* of a character that is not whole yet */
 static int real_stderr = -1, kept_stderr = -1;
 
 static const int caught[] = {SIGWINCH, SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGCONT};
@@ -163,15 +168,47 @@ static void let_signals(void)
 	close(pipe_fd[1]);
 }
 
+/* Inside the program everything is UTF-8, readline's line included; another character set is the
+ * terminal's alone. */
 static void set_locale(void)
 {
 	setlocale(LC_ALL, "");
 	setlocale(LC_NUMERIC, "C");
 	utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
-	if (!utf8) { /* what is typed is UTF-8 for the model all the same; readline asks the environment */
-		setenv("LC_ALL", "C.UTF-8", 1);
-		setlocale(LC_CTYPE, "C.UTF-8");
+	if (utf8)
+		return;
+	translate = strcmp(nl_langinfo(CODESET), "ANSI_X3.4-1968") != 0;
+	native = newlocale(LC_CTYPE_MASK, "", (locale_t)0);
+	setenv("LC_ALL", "C.UTF-8", 1); /* readline asks the environment */
+	setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+void term_locale(bool of_terminal)
+{
+	if (native)
+		uselocale(of_terminal ? native : LC_GLOBAL_LOCALE);
+}
+
+void term_typed(const char *s, size_t len, struct buf *out)
+{
+	if (!translate) {
+		buf_add(out, s, len);
+		return;
 	}
+	term_locale(true);
+	for (size_t i = 0; i < len;) {
+		wchar_t c = 0;
+		char b[4];
+		size_t n = mbrtowc(&c, s + i, len - i, &typing);
+		if (n == (size_t)-2)
+			break; /* its end comes with the next read */
+		if (n == (size_t)-1)
+			memset(&typing, 0, sizeof(typing));
+		else
+			buf_add(out, b, utf8_encode((uint32_t)c, b));
+		i += n == (size_t)-1 || n == 0 ? 1 : n;
+	}
+	term_locale(false);
 }
 
 int term_open(bool with_mouse, struct err *e)
@@ -183,7 +220,10 @@ int term_open(bool with_mouse, struct err *e)
 	if (pipe2(pipe_fd, O_CLOEXEC | O_NONBLOCK))
 		return err_sys(e, errno, "pipe");
 	catch_signals();
-	if (paint_open(&leave, e) < 0) {
+	term_locale(true);
+	int rc = paint_open(&leave, e);
+	term_locale(false);
+	if (rc < 0) {
 		let_signals();
 		return -1;
 	}

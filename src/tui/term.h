@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 
 int term_open(bool mouse, struct err *e);
@@ -19,6 +20,9 @@ void term_drain(void); /* forget interrupts and suspensions that came meanwhile 
 void term_mouse(bool on); /* off: the terminal selects text */
 void term_size(int *w, int *h);
 void term_write(const char *s, size_t len); /* between frames */
-bool term_utf8(void);			    /* the locale's characters are UTF-8 */
+bool term_utf8(void);			    /* the terminal's characters are UTF-8 */
+/* Where they are not: take its locale for this thread, for painting, or give it back. */
+void term_locale(bool of_terminal);
+void term_typed(const char *s, size_t len, struct buf *out); /* what was read, as UTF-8 */
 
 #endif

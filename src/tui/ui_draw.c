@@ -13,7 +13,9 @@ void ui_draw(struct ui *u)
 	u->trace = session_trace(u->s);
 	if (compose(u, w, h))
 		return;
+	term_locale(true);
 	paint(&u->grid, u->theme, u->cx, u->cy, term_utf8());
+	term_locale(false);
 	if (u->after.len) { /* between frames: nothing of a frame is split by it */
 		term_write(buf_str(&u->after), u->after.len);
 		buf_reset(&u->after);

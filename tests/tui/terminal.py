@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The terminal is left as it was found, whatever ends the program; and every kind of terminal gets what it
 can show. On a pseudo-terminal, with the fake session."""
-import fcntl, os, pty, random, re, select, shutil, signal, struct, sys, tempfile, termios, time
+import fcntl, os, pty, random, re, select, shutil, signal, struct, subprocess, sys, tempfile, termios, time
 
 sys.path.insert(0, os.path.join(os.environ.get("srcdir", "."), "tests", "cli"))
 import tap
@@ -137,6 +137,32 @@ def ways_to_end():
     os.close(t.side)
 
 
+def other_character_sets():
+    """What is typed comes as the terminal's bytes, goes to the model as UTF-8, and is shown as its bytes again."""
+    for charset, source, text in (("ISO-8859-15", "de_DE", "Grüße für 5 €"), ("ISO-8859-1", "fr_FR", "ça été"),
+                                  ("KOI8-R", "ru_RU", "Привет, мир"), ("EUC-JP", "ja_JP", "日本の潮")):
+        name = f"{source}.{charset}"
+        made = shutil.which("localedef") and subprocess.run(
+            ["localedef", "--no-archive", "-f", charset, "-i", source, f"{DIR}/{name}"], capture_output=True)
+        if not made or not os.path.isdir(f"{DIR}/{name}"):
+            tap.skip(f"a terminal with {charset}", "localedef can't make the locale (package locales)")
+            continue
+        t = Terminal(LC_ALL=name, LOCPATH=DIR)
+        t.until(rb"F1")
+        raw = text.encode(charset)
+        for i in range(len(raw)):  # byte by byte: characters come apart
+            t.send(raw[i:i + 1])
+            time.sleep(0.002)
+        t.send("\r".encode())
+        shown = t.until(b"echo: " + re.escape(raw))
+        t.send(b"\x1b[200~" + raw + b"\x1b[201~\r")
+        pasted = t.until(b"echo: " + re.escape(raw) + b".*echo: " + re.escape(raw))
+        t.send(b"\x04")
+        rc = t.end()
+        tap.ok(shown and pasted and rc == 0 and not t.clean(), f"a terminal with {charset}", f"{rc} {t.out[-600:]!r}")
+        t.close()
+
+
 def kinds_of_terminals():
     for term in ("xterm-256color", "tmux-256color", "screen", "linux", "vt100"):
         for locale in ("C.UTF-8", "C"):
@@ -150,6 +176,7 @@ def kinds_of_terminals():
             tap.ok(shown and rc == 0 and not t.clean() and bool(high) == (locale == "C.UTF-8"), f"{term}, {locale}",
                    f"{rc} {t.clean()} {t.out[-500:]!r}")
             t.close()
+    other_character_sets()
     for term in ("dumb", "no-such-terminal"):
         t = Terminal(TERM=term)
         rc = t.end()
@@ -257,8 +284,9 @@ def fuzz():
         except OSError:
             pass
         rc = t.end()
-        # Keys may have ended it before the signal came; in its last moments the signal has its usual effect.
-        if rc not in (0, 130, 143, -signal.SIGTERM) or t.clean() or "ERROR" in reports():
+        # Keys may have ended it before the signal came; in its last moments signals, and Ctrl-C, do what they
+        # do to any program.
+        if rc not in (0, 130, 143, -signal.SIGTERM, -signal.SIGINT) or t.clean() or "ERROR" in reports():
             tap.ok(False, f"random keys and sizes, FUZZ_SEED={seed}",
                    f"status {rc}, {t.clean()}, {reports()}\n{t.out[-1000:]!r}")
             t.close()
