@@ -68,32 +68,51 @@ void meters_spark(struct grid *g, int x, int y, int width, style_t st, const dou
 
 /* --- title --------------------------------------------------------------------------------------- */
 
-static void title(struct grid *g, int y, const struct session_view *v)
+/* What the answer has taken and may take, right to left in what is left out when it gets narrow. */
+static void title_right(char *out, size_t cap, const struct grid *g, const struct session_view *v)
 {
-	char left[512], right[256];
-	const bool wide = g->w >= LAYOUT_WIDE;
 	const struct why_view *w = &v->why;
-	int n = snprintf(left, sizeof(left), wide ? "airlchat  %.200s %s  %s %uL" : "%.200s %s",
-		v->model ? v->model : "-", v->dtype ? v->dtype : "-", fmt_bytes(FMT, v->model_bytes), v->n_layers);
-	(void)n;
-	n = 0;
-	right[0] = 0;
+	const bool wide = g->w >= LAYOUT_WIDE;
+	int n = 0;
+	out[0] = 0;
 	if (v->ctx && g->w >= 34)
-		n = snprintf(right, sizeof(right), "ctx %s/%s", fmt_count(FMT, v->ctx_used), fmt_count(FMT, v->ctx));
+		n = snprintf(out, cap, "ctx %s/%s", fmt_count(FMT, v->ctx_used), fmt_count(FMT, v->ctx));
 	if (wide && v->answer_tokens && v->busy && w->token_s > 0)
-		n += snprintf(right + n, sizeof(right) - (size_t)n, "  tok %s/%s %s%s", fmt_count(FMT, v->answer_tokens),
+		n += snprintf(out + n, cap - (size_t)n, "  tok %s/%s %s%s", fmt_count(FMT, v->answer_tokens),
 			fmt_count(FMT, v->answer_max), g->glyphs->ascii ? "<=" : "\xE2\x89\xA4",
 			fmt_seconds(FMT, w->token_s * (v->answer_max - v->answer_tokens)));
 	else if (wide)
-		n += snprintf(right + n, sizeof(right) - (size_t)n, "  tok %s", fmt_count(FMT, v->answer_tokens));
+		n += snprintf(out + n, cap - (size_t)n, "  tok %s", fmt_count(FMT, v->answer_tokens));
 	if (g->w >= 100 && w->token_s > 0)
-		n += snprintf(right + n, sizeof(right) - (size_t)n, w->token_s < 0.1 ? "  %.1f tok/s" : "  %.2f tok/s",
-			1 / w->token_s);
-	snprintf(right + n, sizeof(right) - (size_t)n, "%s%s/tok", n ? "  " : "", fmt_seconds(FMT, w->token_s));
-	int taken = grid_width(right, strlen(right));
+		n += snprintf(out + n, cap - (size_t)n, w->token_s < 0.1 ? "  %.1f tok/s" : "  %.2f tok/s", 1 / w->token_s);
+	snprintf(out + n, cap - (size_t)n, "%s%s/tok", n ? "  " : "", fmt_seconds(FMT, w->token_s));
+}
+
+/* A long name gives way to what the model is. */
+static void title(struct grid *g, int y, const struct session_view *v)
+{
+	char what[128], right[256];
+	const bool wide = g->w >= LAYOUT_WIDE;
+	const char *name = v->model ? v->model : "-";
+	title_right(right, sizeof(right), g, v);
 	meters_right(g, y, ST_TITLE, right);
-	if (g->w - taken - 2 > 0)
-		grid_puts(g, 0, y, g->w - taken - 2, ST_TITLE, left);
+	int x = 0, end = g->w - grid_width(right, strlen(right)) - 2;
+	if (wide)
+		snprintf(what, sizeof(what), " %.40s  %s %uL", v->dtype ? v->dtype : "-", fmt_bytes(FMT, v->model_bytes),
+			v->n_layers);
+	else
+		snprintf(what, sizeof(what), " %.40s", v->dtype ? v->dtype : "-");
+	if (wide)
+		x += grid_puts(g, x, y, end, ST_TITLE, "airlchat  ");
+	int room = end - x - grid_width(what, strlen(what));
+	if (grid_width(name, strlen(name)) <= room) {
+		x += grid_puts(g, x, y, room, ST_TITLE, name);
+	} else {
+		x += grid_puts(g, x, y, (room > 8 ? room : end - x) - 1, ST_TITLE, name);
+		x += grid_puts(g, x, y, 1, ST_TITLE, g->glyphs->ellipsis);
+	}
+	if (x < end)
+		grid_puts(g, x, y, end - x, ST_TITLE, what);
 }
 
 /* --- token bar ----------------------------------------------------------------------------------- */
