@@ -5,7 +5,7 @@ usage: tmux capture-pane -e -p -t SESSION | docs/screen_svg.py [TITLE] > docs/sc
 
 Reads text with SGR sequences (16, 256 and true colours, bold, dim, italic, underline, reverse) and writes SVG.
 Columns are counted as terminals do: wide characters take two, combining marks none."""
-import html, re, sys, unicodedata
+import collections, html, re, sys, unicodedata
 
 CELL_W, CELL_H, SIZE, PAD = 8.4, 18, 14, 12
 FG, BG = "#d0d0d0", "#16181d"
@@ -70,13 +70,13 @@ def runs(line, state):
     return out, state
 
 
-def draw(row, column, columns, text, s):
+def draw(row, column, columns, text, s, page):
     fg, bg = s["fg"] or FG, s["bg"]
     if s["reverse"]:
         fg, bg = bg or BG, s["fg"] or FG
     x, y = PAD + column * CELL_W, PAD + row * CELL_H
     out = []
-    if bg:
+    if bg and bg != page:
         out.append(f'<rect x="{x:.1f}" y="{y}" width="{columns * CELL_W:.1f}" height="{CELL_H}" fill="{bg}"/>')
     if text.strip():
         style = "".join([' font-weight="bold"' if s["bold"] else "", ' font-style="italic"' if s["italic"] else "",
@@ -90,16 +90,21 @@ def draw(row, column, columns, text, s):
 def main():
     lines = sys.stdin.read().rstrip("\n").split("\n")
     title = sys.argv[1] if len(sys.argv) > 1 else "airlchat"
-    body, state, most = [], dict(PLAIN), 0
-    for row, line in enumerate(lines):
+    rows, state = [], dict(PLAIN)
+    for line in lines:
         pieces, state = runs(line, state)
-        for p in pieces:
-            body += draw(row, *p)
-            most = max(most, p[0] + p[1])
+        rows.append(pieces)
+    most = max([p[0] + p[1] for pieces in rows for p in pieces], default=1)
+    behind = collections.Counter()  # the theme's background, under most of the text
+    for pieces in rows:
+        for _, columns, _, s in pieces:
+            behind[s["bg"] or BG] += columns
+    page = behind.most_common(1)[0][0] if behind else BG
+    body = [x for row, pieces in enumerate(rows) for p in pieces for x in draw(row, *p, page)]
     w, h = 2 * PAD + most * CELL_W, 2 * PAD + len(lines) * CELL_H
     print(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w:.0f} {h:.0f}" width="{w:.0f}" height="{h:.0f}">')
     print(f"<title>{html.escape(title)}</title>")
-    print(f'<rect width="100%" height="100%" rx="8" fill="{BG}"/>')
+    print(f'<rect width="100%" height="100%" rx="8" fill="{page}"/>')
     print(f'<g font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="{SIZE}" xml:space="preserve">')
     print("\n".join(body))
     print("</g></svg>")
