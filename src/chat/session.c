@@ -98,6 +98,7 @@ int session_open(struct session **out, struct chat *chat, const struct session_o
 	}
 	s->chat = chat;
 	s->keep = o->keep;
+	s->kv_worth_s = o->kv_worth_s;
 	s->commands.fd = s->events.fd = -1;
 	pthread_mutex_init(&s->lock, NULL);
 	const struct backend *b = chat_backend(chat);

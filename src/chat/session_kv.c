@@ -11,7 +11,6 @@
 #include "chat/session_store.h"
 #include "engine/kv_file.h"
 
-#define WORTH_S 10.0			   /* computing for longer than this is worth a file */
 #define SIZE_LIMIT ((uint64_t)8 << 30)
 #define DISK_LEFT ((uint64_t)1 << 30)	   /* stays free */
 
@@ -97,7 +96,7 @@ char *session_kv_leave(struct session *s)
 	struct err e = ERR_INIT;
 	struct engine *en = chat_engine(s->chat);
 	size_t n = en ? engine_cached(en) : 0;
-	if (!s->keep || !s->name || !s->on_disk || n == 0 || n == s->kv_kept || seconds_again(s, n) < WORTH_S)
+	if (!s->keep || !s->name || !s->on_disk || n == 0 || n == s->kv_kept || seconds_again(s, n) < s->kv_worth_s)
 		return NULL;
 	if (keep(s, &note, &e) < 0) {
 		buf_reset(&note);

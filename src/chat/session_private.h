@@ -30,6 +30,7 @@ struct session {
 	pthread_t thread;
 	bool started;
 	bool keep; /* save after each message; set once */
+	double kv_worth_s; /* likewise */
 	struct queue commands, events;
 	atomic_size_t queued, pending; /* messages waiting; commands not yet done */
 	atomic_bool busy, stopping;

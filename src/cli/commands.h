@@ -25,6 +25,17 @@ void print_text(void *printer, const char *p, size_t len);
 void print_part(void *printer, bool reasoning, const char *p, size_t len);
 void printer_end(struct printer *out); /* the line is ended */
 
+/* Tells on stderr how far an answer is when it has shown nothing for some seconds. */
+struct progress;
+struct progress *progress_new(struct chat *c, double seconds); /* NULL: never, or no thread; fine below */
+void progress_begin(struct progress *p); /* an answer */
+void progress_prefill(struct progress *p, uint64_t done, uint64_t total);
+void progress_text(struct progress *p); /* some came */
+void progress_end(struct progress *p);
+void progress_free(struct progress *p);
+
+/* What -p and -f give. */
+int read_prompt(const struct options *o, struct buf *out, struct err *e);
 int cmd_prompt(const struct options *o, struct backend *b); /* -p */
 int cmd_plain(const struct options *o, struct backend *b);
 int cmd_screen(const struct options *o, struct backend *b);

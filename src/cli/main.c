@@ -50,7 +50,7 @@ static int run(const struct options *o)
 	int rc = o->command == CMD_PLAN	  ? cmd_plan(o, b)
 		: o->command == CMD_LOGITS ? cmd_logits(o, b)
 		: o->command == CMD_BENCH  ? cmd_bench(o, b)
-		: o->prompt		   ? cmd_prompt(o, b)
+		: o->prompt && !o->go_on && !o->resume ? cmd_prompt(o, b)
 		: wants_screen(o)	   ? cmd_screen(o, b)
 					   : cmd_plain(o, b);
 	b->ops->close(b);

@@ -63,7 +63,9 @@ static const struct option_row table[] = {
 	{"continue", 0, FLAG, AT(go_on), CHAT | ONCE, NULL, "go on with the last chat with this model"},
 	{"resume", 0, TEXT, AT(resume), CHAT | ONCE, "NAME", "go on with the chat of this name"},
 	{"no-keep", 0, FLAG, AT(no_keep), CHAT, NULL, "don't keep this chat for --continue and --resume"},
+	{"keep-kv", 0, SECONDS, AT(keep_kv), CHAT, "SECONDS", "keep the KV cache of a chat that would take longer to compute again (default 10)"},
 	{"plain", 0, FLAG, AT(plain), CHAT, NULL, "no screen: one line of stdin is one message"},
+	{"progress", 0, SECONDS, AT(progress), CHAT, "SECONDS", "without the screen: tell how far an answer is when nothing came for so long (default 10; 0: never)"},
 	{"theme", 0, TEXT, AT(theme), CHAT, "NAME", "colours of the screen: default, dark, light, mono ..."},
 	{"ascii", 0, FLAG, AT(ascii), CHAT, NULL, "draw the screen with ASCII characters only"},
 	{"no-color", 0, FLAG, AT(no_color), CHAT, NULL, "no colours on the screen (NO_COLOR does the same)"},
@@ -175,6 +177,8 @@ int option_set(struct options *o, const struct option_row *r, const char *s, enu
 			return -1;
 		*(uint32_t *)field = (uint32_t)v;
 		return 0;
+	case SECONDS:
+		return parse_number(r, s, 0, 1e6, false, field, e);
 	case THREADS:
 		if (parse_number(r, s, 1, 1024, true, &v, e) < 0)
 			return -1;
@@ -244,7 +248,7 @@ static int positionals(struct options *o, int argc, char **argv, struct err *e)
 
 static void begin(struct options *o)
 {
-	*o = (struct options){.reader = "auto", .ops = "auto", .kv_type = DTYPE_F16};
+	*o = (struct options){.reader = "auto", .ops = "auto", .kv_type = DTYPE_F16, .progress = 10, .keep_kv = 10};
 	settings_init(&o->settings);
 	FILE *f = fopen("/dev/urandom", "re");
 	if (f && fread(&o->settings.sampler.seed, 4, 1, f) != 1)
@@ -314,6 +318,8 @@ static int check(const struct options *o, const struct given *g, size_t n, struc
 	for (size_t i = 0; i < n; i++)
 		if (!(g[i].row->commands & 1u << o->command))
 			return err_set(e, ERR_USAGE, "--%s does not go with this command", g[i].row->name);
+	if (o->prompt_file && !o->prompt)
+		return err_set(e, ERR_USAGE, "--file goes with -p, whose prompt it follows (-p '' -f FILE: the file alone)");
 	if (!o->model && !(o->command == CMD_RENDER && o->template_file))
 		return err_set(e, ERR_USAGE, "which model? Give a folder or a GGUF file (airlchat --help)");
 	return 0;

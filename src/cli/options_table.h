@@ -4,7 +4,7 @@
 
 #include "cli/options.h"
 
-enum option_kind { FLAG, TEXT, SETTING, VARIABLE, COUNT, SIZE, KV_TYPE, MATH, THREADS };
+enum option_kind { FLAG, TEXT, SETTING, VARIABLE, COUNT, SECONDS, SIZE, KV_TYPE, MATH, THREADS };
 
 struct option_row {
 	const char *name;

@@ -1,5 +1,5 @@
 /* Plain mode: one line of stdin is one message, or a slash command. Answers go to stdout, everything
- * else to stderr. */
+ * else to stderr. Also -p in a chat that goes on: its prompt is the only message. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -17,6 +17,7 @@ struct plain {
 	const struct options *o;
 	struct session *s;
 	struct printer out;
+	struct progress *progress;
 	struct buf in; /* read and not yet taken */
 	bool eof;
 	int status; /* of the last line */
@@ -45,7 +46,7 @@ static void done(struct plain *p)
 	else
 		printer_end(&p->out);
 	fflush(stdout);
-	if (stats && (p->o->stats || !isatty(STDIN_FILENO)))
+	if (stats && (p->o->stats || (!p->o->prompt && !isatty(STDIN_FILENO))))
 		fprintf(stderr, "%s\n", stats);
 	free(stats);
 	free(result);
@@ -56,16 +57,23 @@ static void take(struct plain *p, const struct session_event *ev)
 	switch (ev->kind) {
 	case SESSION_PROMPT:
 		printer_begin(&p->out);
+		progress_begin(p->progress);
 		p->status = 0;
 		p->asked = true;
 		break;
+	case SESSION_PROGRESS:
+		progress_prefill(p->progress, ev->a, ev->b);
+		break;
 	case SESSION_TEXT:
+		progress_text(p->progress);
 		print_part(&p->out, ev->a != 0, ev->text, ev->len);
 		break;
 	case SESSION_DONE:
+		progress_end(p->progress);
 		done(p);
 		break;
 	case SESSION_ERROR:
+		progress_end(p->progress);
 		fputs("airlchat: ", stderr);
 		tell_line(ev->text);
 		p->status = 1;
@@ -172,21 +180,32 @@ static int loop(struct plain *p)
 	return interrupted() ? 128 + interrupted() : p->failed && !isatty(STDIN_FILENO) ? 1 : p->status;
 }
 
+static int one_prompt(struct plain *p, const struct buf *prompt)
+{
+	session_send(p->s, buf_str(prompt), prompt->len);
+	pump(p);
+	return interrupted() ? 128 + interrupted() : p->status;
+}
+
 int cmd_plain(const struct options *o, struct backend *b)
 {
+	struct buf prompt = BUF_INIT;
 	struct err e = ERR_INIT;
 	struct chat *c = NULL;
 	struct plain p = {.o = o, .out = {.quiet = o->json, .terminal = isatty(STDOUT_FILENO)}};
 	int status;
-	if (chat_open_with(&c, o, b, &e) < 0 || session_open_with(&p.s, c, o, &e) < 0) {
+	if ((o->prompt && read_prompt(o, &prompt, &e) < 0) || chat_open_with(&c, o, b, &e) < 0 ||
+	    session_open_with(&p.s, c, o, &e) < 0) {
 		status = report(&e);
 	} else {
 		interrupt_watch(c);
-		status = loop(&p);
+		p.progress = progress_new(c, o->progress);
+		status = o->prompt ? one_prompt(&p, &prompt) : loop(&p);
 		if (o->save && session_save(p.s, o->save, &e) < 0)
 			status = report(&e);
 	}
 	interrupt_watch(NULL);
+	progress_free(p.progress);
 	char *note = session_end(p.s);
 	if (note)
 		fprintf(stderr, "airlchat: %s\n", note);
@@ -194,6 +213,7 @@ int cmd_plain(const struct options *o, struct backend *b)
 	session_close(p.s);
 	chat_close(c);
 	buf_clear(&p.in);
+	buf_clear(&prompt);
 	buf_clear(&p.out.safe);
 	return status;
 }

@@ -27,7 +27,7 @@ static int read_stdin(struct buf *out, struct err *e)
 	return ferror(stdin) ? err_sys(e, errno, "can't read stdin") : buf_ok(out, e);
 }
 
-static int read_prompt(const struct options *o, struct buf *out, struct err *e)
+int read_prompt(const struct options *o, struct buf *out, struct err *e)
 {
 	bool stdin_used = false;
 	if (!strcmp(o->prompt, "-")) {
@@ -52,7 +52,7 @@ static void chat_config_from(struct chat_config *cfg, const struct options *o, s
 		.system = o->system, .raw = o->raw, .backend = b, .reader = o->reader,
 		.trace_file = o->trace_file, .ram = o->ram, .ctx = o->ctx, .prefill_rows = o->prefill_rows,
 		.chunk_bytes = o->chunk_size, .kv_type = o->kv_type, .settings = &o->settings,
-		.one_shot = o->prompt != NULL};
+		.one_shot = o->prompt && !o->go_on && !o->resume};
 }
 
 int chat_open_with(struct chat **c, const struct options *o, struct backend *b, struct err *e)
@@ -65,7 +65,7 @@ int chat_open_with(struct chat **c, const struct options *o, struct backend *b, 
 int session_open_with(struct session **s, struct chat *c, const struct options *o, struct err *e)
 {
 	char *latest = NULL;
-	struct session_options so = {.keep = !o->no_keep, .resume = o->resume};
+	struct session_options so = {.keep = !o->no_keep, .kv_worth_s = o->keep_kv, .resume = o->resume};
 	if (o->go_on && !o->resume) {
 		struct err why = ERR_INIT;
 		so.resume = latest = session_latest(o->model, &why);
@@ -90,20 +90,48 @@ static void print_line(struct buf *line, FILE *f)
 	buf_clear(line);
 }
 
+struct output {
+	struct printer out;
+	struct progress *progress;
+};
+
+static void on_text(void *arg, const char *p, size_t len)
+{
+	struct output *o = arg;
+	progress_text(o->progress);
+	print_text(&o->out, p, len);
+}
+
+static void on_part(void *arg, bool reasoning, const char *p, size_t len)
+{
+	struct output *o = arg;
+	progress_text(o->progress);
+	print_part(&o->out, reasoning, p, len);
+}
+
+static void on_prefill(void *arg, size_t done, size_t total)
+{
+	progress_prefill(((struct output *)arg)->progress, done, total);
+}
+
 /* Answer once and print; the exit status. */
 static int answer(struct chat *c, const struct options *o, struct err *e)
 {
-	struct printer out = {.quiet = o->json, .terminal = isatty(STDOUT_FILENO)};
-	const struct chat_sink whole = {.text = print_text, .arg = &out}, parts = {.part = print_part, .arg = &out};
+	struct output out = {.out = {.quiet = o->json, .terminal = isatty(STDOUT_FILENO)},
+		.progress = progress_new(c, o->progress)};
+	const struct chat_sink whole = {.text = on_text, .prefill = on_prefill, .arg = &out},
+		parts = {.part = on_part, .prefill = on_prefill, .arg = &out};
 	struct chat_result r;
 	struct buf line = BUF_INIT;
+	progress_begin(out.progress);
 	int rc = chat_answer(c, chat_marks_hidden(c) && !o->raw ? &parts : &whole, &r, e);
+	progress_free(out.progress);
 	int status = rc < 0 ? report(e) : exit_status(r.finish);
 	if (rc == 0 && o->json) {
 		chat_result_json(c, &r, &line);
 		print_line(&line, stdout);
 	} else if (rc == 0 || r.text.len) {
-		printer_end(&out);
+		printer_end(&out.out);
 	}
 	fflush(stdout);
 	if (rc == 0 && chat_reader_note(c))
@@ -113,7 +141,7 @@ static int answer(struct chat *c, const struct options *o, struct err *e)
 		print_line(&line, stderr);
 	}
 	chat_result_clear(&r);
-	buf_clear(&out.safe);
+	buf_clear(&out.out.safe);
 	return status;
 }
 
