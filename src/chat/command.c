@@ -1,5 +1,6 @@
 #include "chat/command.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -12,6 +13,7 @@ const struct chat_command chat_commands[] = {
 	{"/system", "[TEXT]", "set the system prompt; without text: none"},
 	{"/set", "[NAME [VALUE]]", "show or set a parameter: temp, top-k, max-tokens, stop ... or a template variable"},
 	{"/read", "FILE", "put a text file into the next message"},
+	{"/unread", "", "put no file into the next message after all"},
 	{"/retry", "", "make the last answer anew"},
 	{"/continue", "", "go on with an answer that was stopped or cut"},
 	{"/undo", "", "forget the last question and its answer"},
@@ -82,15 +84,44 @@ static void do_set(struct session *s, const char *arg, struct buf *out)
 	free(name);
 }
 
+char *command_path(const char *arg)
+{
+	size_t n = strlen(arg);
+	while (n && arg[n - 1] == ' ')
+		n--;
+	if (n > 1 && (*arg == '"' || *arg == '\'') && arg[n - 1] == *arg) {
+		arg++;
+		n -= 2;
+	}
+	const char *home = getenv("HOME");
+	struct buf b = BUF_INIT;
+	if (n > 1 && arg[0] == '~' && arg[1] == '/' && home) {
+		buf_puts(&b, home);
+		arg++;
+		n--;
+	}
+	buf_add(&b, arg, n);
+	return b.p ? buf_take(&b) : strdup("");
+}
+
 static void do_read(struct session *s, const char *arg, struct buf *out)
 {
 	struct err e = ERR_INIT;
-	if (!*arg)
+	char *path = command_path(arg);
+	if (!path || !*path)
 		say(out, "/read needs a file name");
-	else if (session_attach(s, arg, &e) < 0)
+	else if (session_attach(s, path, &e) < 0)
 		say(out, e.msg);
 	else
 		buf_printf(out, "%zu bytes go with the next message\n", session_attached(s));
+	free(path);
+}
+
+static void do_unread(struct session *s, const char *arg, struct buf *out)
+{
+	(void)arg;
+	say(out, session_attached(s) ? "no file goes with the next message" : "no file was going with the next message");
+	session_detach(s);
 }
 
 static void do_retry(struct session *s, const char *arg, struct buf *out)
@@ -172,10 +203,14 @@ static void do_clear(struct session *s, const char *arg, struct buf *out)
 static void do_save(struct session *s, const char *arg, struct buf *out)
 {
 	struct err e = ERR_INIT;
-	if (!*arg)
+	char *path = command_path(arg);
+	if (!path || !*path)
 		say(out, "/save needs a file name");
+	else if (session_save(s, path, &e) < 0)
+		say(out, e.msg);
 	else
-		say(out, session_save(s, arg, &e) < 0 ? e.msg : "saved");
+		buf_printf(out, "saved %s\n", path);
+	free(path);
 }
 
 static void do_new(struct session *s, const char *arg, struct buf *out)
@@ -250,19 +285,47 @@ static void do_stats(struct session *s, const char *arg, struct buf *out)
 static const struct {
 	const char *name;
 	command_fn f;
-} table[] = {{"/help", do_help}, {"/system", do_system}, {"/set", do_set}, {"/read", do_read},
+} table[] = {{"/help", do_help}, {"/system", do_system}, {"/set", do_set}, {"/read", do_read}, {"/unread", do_unread},
 	{"/retry", do_retry}, {"/continue", do_continue}, {"/undo", do_undo}, {"/edit", do_edit},
 	{"/drop", do_drop}, {"/clear", do_clear}, {"/save", do_save}, {"/new", do_new}, {"/open", do_open},
 	{"/sessions", do_sessions}, {"/fork", do_fork}, {"/delete", do_delete}, {"/keep", do_keep}, {"/stats", do_stats}};
 
+/* What other programs call them. */
+static const struct {
+	const char *other, *name;
+} aliases[] = {{"/exit", "/quit"}, {"/bye", "/quit"}, {"/q", "/quit"}, {"/?", "/help"}, {"/regen", "/retry"},
+	{"/resume", "/open"}, {"/export", "/save"}};
+
+bool command_is(const char *line)
+{
+	size_t n = 1;
+	if (*line != '/')
+		return false;
+	while (isalnum((unsigned char)line[n]) || line[n] == '-' || line[n] == '?')
+		n++;
+	return line[n] == '\0' || (n > 1 && strchr(" \n\t", line[n]));
+}
+
+size_t command_name(const char *line, const char **name)
+{
+	size_t n = strcspn(line, " \n\t");
+	*name = line;
+	for (size_t i = 0; i < sizeof(aliases) / sizeof(*aliases); i++)
+		if (strlen(aliases[i].other) == n && !strncmp(aliases[i].other, line, n))
+			*name = aliases[i].name;
+	return n;
+}
+
 enum command_result command_do(struct session *s, const char *line, struct buf *out)
 {
-	size_t n = strcspn(line, " ");
-	const char *rest = line + n + strspn(line + n, " ");
-	if (n == 5 && !strncmp(line, "/quit", n))
+	const char *name;
+	size_t n = command_name(line, &name);
+	const char *rest = line + n + strspn(line + n, " \n\t");
+	n = strcspn(name, " \n\t");
+	if (n == 5 && !strncmp(name, "/quit", n))
 		return COMMAND_QUIT;
 	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
-		if (strlen(table[i].name) == n && !strncmp(table[i].name, line, n)) {
+		if (strlen(table[i].name) == n && !strncmp(table[i].name, name, n)) {
 			table[i].f(s, rest, out);
 			return COMMAND_DONE;
 		}

@@ -2,6 +2,8 @@
 #ifndef AIRLCHAT_CHAT_COMMAND_H
 #define AIRLCHAT_CHAT_COMMAND_H
 
+#include <stdbool.h>
+
 #include "base/buf.h"
 
 struct session;
@@ -15,6 +17,14 @@ struct chat_command { /* for help and completion */
 extern const struct chat_command chat_commands[]; /* ends with a NULL name */
 
 enum command_result { COMMAND_DONE, COMMAND_UNKNOWN, COMMAND_QUIT };
+
+/* A slash and a word: "/read x". Other lines that begin with a slash (paths, comments of C) are messages. */
+bool command_is(const char *line);
+/* The length of the command's name in line; *name is the name itself, also for one that other programs
+ * have ("/bye"). */
+size_t command_name(const char *line, const char **name);
+/* A file name as people type it: without quotes around it, "~/" expanded. To be freed. */
+char *command_path(const char *arg);
 
 /* Do what `line` (it begins with '/') says. What there is to say at once is appended to out, as lines
  * (not yet made printable); what is asked of the engine answers by events. An unknown command leaves

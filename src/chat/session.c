@@ -355,7 +355,8 @@ int session_set(struct session *s, const char *name, const char *value, struct e
 		return 0;
 	}
 	if (id == SETTINGS && !chat_template_uses(s->chat, name))
-		return err_set(e, ERR_USAGE, "there is no parameter %.60s, and the chat template has no such variable", name);
+		return err_set(e, ERR_USAGE, "there is no parameter %.60s (/set lists them), and the chat template has no such variable",
+			name);
 	pthread_mutex_lock(&s->lock);
 	rc = id < SETTINGS ? settings_set(&s->settings, id, value, FROM_USER, e)
 			   : settings_set_var(&s->settings, name, value, FROM_USER, e);

@@ -14,17 +14,18 @@
 static const struct row {
 	const char *name;
 	size_t offset; /* of a float in sampler_params; SIZE_MAX: another kind */
+	const char *wants;
 } table[SETTINGS] = {
-	[SETTING_TEMP] = {"temp", offsetof(struct sampler_params, temp)},
-	[SETTING_TOP_K] = {"top-k", SIZE_MAX},
-	[SETTING_TOP_P] = {"top-p", offsetof(struct sampler_params, top_p)},
-	[SETTING_MIN_P] = {"min-p", offsetof(struct sampler_params, min_p)},
-	[SETTING_REPEAT] = {"repeat-penalty", offsetof(struct sampler_params, repeat_penalty)},
-	[SETTING_PRESENCE] = {"presence-penalty", offsetof(struct sampler_params, presence_penalty)},
-	[SETTING_FREQUENCY] = {"frequency-penalty", offsetof(struct sampler_params, frequency_penalty)},
-	[SETTING_SEED] = {"seed", SIZE_MAX},
-	[SETTING_MAX_TOKENS] = {"max-tokens", SIZE_MAX},
-	[SETTING_STOP] = {"stop", SIZE_MAX},
+	[SETTING_TEMP] = {"temp", offsetof(struct sampler_params, temp), "a number from 0 to 100"},
+	[SETTING_TOP_K] = {"top-k", SIZE_MAX, "a whole number; 0 is all"},
+	[SETTING_TOP_P] = {"top-p", offsetof(struct sampler_params, top_p), "a number above 0, up to 1"},
+	[SETTING_MIN_P] = {"min-p", offsetof(struct sampler_params, min_p), "a number from 0 to 1"},
+	[SETTING_REPEAT] = {"repeat-penalty", offsetof(struct sampler_params, repeat_penalty), "a number above 0"},
+	[SETTING_PRESENCE] = {"presence-penalty", offsetof(struct sampler_params, presence_penalty), "a number"},
+	[SETTING_FREQUENCY] = {"frequency-penalty", offsetof(struct sampler_params, frequency_penalty), "a number"},
+	[SETTING_SEED] = {"seed", SIZE_MAX, "a whole number"},
+	[SETTING_MAX_TOKENS] = {"max-tokens", SIZE_MAX, "a whole number; 0 is what the context leaves"},
+	[SETTING_STOP] = {"stop", SIZE_MAX, "texts in quotes, with commas between"},
 };
 
 void settings_init(struct settings *s)
@@ -118,7 +119,8 @@ const char *setting_source_name(enum setting_source from)
 
 static int bad(enum setting id, const char *value, struct err *e)
 {
-	return err_set(e, ERR_USAGE, "%s: \"%.60s\" is not a valid value", table[id].name, value);
+	return err_set(e, ERR_USAGE, "%s: \"%.60s\" is not a valid value (%s)", table[id].name, value,
+		table[id].wants);
 }
 
 static int set_number(struct settings *s, enum setting id, const char *value, struct err *e)
@@ -151,11 +153,35 @@ static int set_number(struct settings *s, enum setting id, const char *value, st
 	return 0;
 }
 
+/* As /set shows them: "a", "b". */
+static int set_stops_json(struct settings *s, const char *value, struct err *e)
+{
+	struct buf list = BUF_INIT;
+	buf_printf(&list, "[%s]", value);
+	cJSON *j = cJSON_Parse(buf_str(&list));
+	const cJSON *item;
+	int rc = j ? 0 : bad(SETTING_STOP, value, e);
+	cJSON_ArrayForEach(item, j)
+		if (rc == 0 && !cJSON_IsString(item))
+			rc = bad(SETTING_STOP, value, e);
+	if (rc == 0)
+		clear_stops(s);
+	cJSON_ArrayForEach(item, j)
+		if (rc == 0 && *item->valuestring)
+			rc = add_stop(s, item->valuestring, e);
+	cJSON_Delete(j);
+	buf_clear(&list);
+	return rc;
+}
+
 int settings_set(struct settings *s, enum setting id, const char *value, enum setting_source from, struct err *e)
 {
 	if (from < s->from[id])
 		return 0;
-	if (id == SETTING_STOP) {
+	if (id == SETTING_STOP && from == FROM_USER && *value == '"') {
+		if (set_stops_json(s, value, e) < 0)
+			return -1;
+	} else if (id == SETTING_STOP) {
 		if (from > s->from[id] || from == FROM_USER)
 			clear_stops(s);
 		if (*value && add_stop(s, value, e) < 0)

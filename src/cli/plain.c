@@ -146,12 +146,12 @@ static bool one_line(struct plain *p, const char *line, size_t len)
 	struct buf say = BUF_INIT;
 	enum command_result r = COMMAND_DONE;
 	p->asked = false;
-	if (line[0] == '/')
+	if (command_is(line))
 		r = command_do(p->s, line, &say);
 	else
 		session_send(p->s, line, len);
 	if (r == COMMAND_UNKNOWN)
-		buf_printf(&say, "unknown command %.40s (/help lists them)\n", line);
+		buf_printf(&say, "unknown command %.40s (/help lists them; a space in front makes it a message)\n", line);
 	tell(buf_str(&say), say.len);
 	buf_clear(&say);
 	if (r == COMMAND_DONE)

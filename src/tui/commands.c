@@ -49,7 +49,7 @@ static void run_shared(struct ui *u, const char *line)
 	if (r == COMMAND_QUIT) {
 		u->quit = true;
 	} else if (r == COMMAND_UNKNOWN) {
-		buf_printf(&say, "unknown command %.*s; /help lists them", (int)strcspn(line, " \n"), line);
+		buf_printf(&say, "unknown command %.*s; /help lists them, a space in front makes it a message", (int)strcspn(line, " \n"), line);
 		ui_say(u, ITEM_ERROR, buf_str(&say));
 	} else {
 		ui_say(u, ITEM_NOTE, buf_str(&say));
@@ -58,33 +58,38 @@ static void run_shared(struct ui *u, const char *line)
 	ui_refresh_status(u);
 }
 
-/* "~/x" is what the shell makes of it. To be freed. */
-static char *expand_home(const char *line, const char *args)
+static enum arg argument(const char *line)
 {
-	const char *home = getenv("HOME");
-	struct buf b = BUF_INIT;
-	if (args[0] != '~' || args[1] != '/' || !home)
-		return strdup(line);
-	buf_add(&b, line, (size_t)(args - line));
-	buf_puts(&b, home);
-	buf_puts(&b, args + 1);
-	return buf_take(&b);
+	static const struct {
+		const char *name;
+		enum arg arg;
+	} table[] = {{"/read", ARG_FILE}, {"/save", ARG_FILE}, {"/export", ARG_FILE}, {"/trace", ARG_FILE},
+		{"/plot", ARG_FILE}, {"/open", ARG_SESSION}, {"/resume", ARG_SESSION}, {"/delete", ARG_SESSION},
+		{"/theme", ARG_THEME}, {"/set", ARG_SETTING}, {"/glyphs", ARG_GLYPHS}};
+	size_t n = strcspn(line, " ");
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
+		if (strlen(table[i].name) == n && !strncmp(table[i].name, line, n))
+			return table[i].arg;
+	return ARG_NONE;
 }
 
 void command_run(struct ui *u, const char *typed)
 {
-	size_t n = strcspn(typed, " \n"), skip = n + strspn(typed + n, " \n");
-	char *line = expand_home(typed, typed + skip);
+	const char *name;
+	size_t n = command_name(typed, &name), skip = n + strspn(typed + n, " \n");
+	char *line = strdup(typed);
 	if (!line)
 		return;
 	size_t len = strlen(line);
 	while (len > n && strchr(" \n", line[len - 1])) /* completion leaves a space behind a word */
 		line[--len] = 0;
-	const struct screen_command *c = find_screen(line, n);
-	if (c)
-		c->run(u, len > skip ? line + skip : "");
+	const struct screen_command *c = find_screen(name, strcspn(name, " \n"));
+	char *args = len > skip ? argument(typed) == ARG_FILE ? command_path(line + skip) : strdup(line + skip) : strdup("");
+	if (c && args)
+		c->run(u, args);
 	else
 		run_shared(u, line);
+	free(args);
 	free(line);
 }
 
@@ -150,22 +155,13 @@ static void offer_settings(struct ui *u)
 	free(all);
 }
 
-static enum arg argument(const char *line)
+int command_file_argument(const char *line)
 {
-	static const struct {
-		const char *name;
-		enum arg arg;
-	} table[] = {{"/read", ARG_FILE}, {"/save", ARG_FILE}, {"/export", ARG_FILE}, {"/trace", ARG_FILE},
-		{"/plot", ARG_FILE}, {"/open", ARG_SESSION}, {"/resume", ARG_SESSION}, {"/delete", ARG_SESSION},
-		{"/theme", ARG_THEME}, {"/set", ARG_SETTING}, {"/glyphs", ARG_GLYPHS}};
 	size_t n = strcspn(line, " ");
-	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
-		if (strlen(table[i].name) == n && !strncmp(table[i].name, line, n))
-			return table[i].arg;
-	return ARG_NONE;
+	return argument(line) == ARG_FILE && line[n] ? (int)(n + strspn(line + n, " ")) : -1;
 }
 
-void command_complete(struct ui *u, const char *line, int start, const char *text)
+void command_complete(struct ui *u, const char *line, int start)
 {
 	struct buf names = BUF_INIT;
 	if (*line != '/')
@@ -176,9 +172,6 @@ void command_complete(struct ui *u, const char *line, int start, const char *tex
 	if (start == 0)
 		return;
 	switch (argument(line)) {
-	case ARG_FILE:
-		input_offer_files(text);
-		break;
 	case ARG_SESSION:
 		offer_sessions();
 		break;
@@ -194,6 +187,7 @@ void command_complete(struct ui *u, const char *line, int start, const char *tex
 		input_offer("ascii");
 		input_offer("unicode");
 		break;
+	case ARG_FILE: /* command_file_argument */
 	case ARG_NONE:
 		break;
 	}

@@ -8,7 +8,9 @@
 
 #include <readline/history.h>
 #include <readline/readline.h>
+#include <readline/tilde.h>
 
+#include "base/file.h"
 #include "base/utf8.h"
 
 #define PROMPT "> "
@@ -91,18 +93,12 @@ void input_remember(const char *line)
 /* --- completion --- */
 
 static struct buf offers = BUF_INIT; /* words, each terminated */
-static bool offer_files;
+static bool whole_line; /* the offers are lines, of which the word is the end */
 static int word_start;
 
 void input_offer(const char *word)
 {
 	buf_add(&offers, word, strlen(word) + 1);
-}
-
-void input_offer_files(const char *text)
-{
-	(void)text;
-	offer_files = true;
 }
 
 static char *next_offer(const char *text, int state)
@@ -119,26 +115,66 @@ static char *next_offer(const char *text, int state)
 	return NULL;
 }
 
+static bool is_folder(const char *typed)
+{
+	char *path = tilde_expand(typed);
+	bool is = path && file_is_dir(path);
+	free(path);
+	return is;
+}
+
+/* File names may hold spaces: the word is all of the line from `start` on, and what readline replaces is
+ * the whole line. */
+static char **complete_file(const char *line, int start)
+{
+	char **m = rl_completion_matches(line + start, rl_filename_completion_function);
+	bool single = m && !m[1];
+	for (size_t i = 0; m && m[i]; i++) {
+		struct buf b = BUF_INIT;
+		buf_add(&b, line, (size_t)start);
+		buf_puts(&b, m[i]);
+		if ((i || single) && is_folder(m[i]))
+			buf_addc(&b, '/');
+		char *whole = buf_take(&b);
+		if (!whole)
+			break;
+		free(m[i]);
+		m[i] = whole;
+	}
+	rl_completion_suppress_append = 1;
+	word_start = start;
+	return m;
+}
+
+static char *break_at(void)
+{
+	static char everywhere[] = " \t\n", nowhere_[] = "";
+	return cb.file_argument(cb.user, rl_line_buffer) > 0 ? nowhere_ : everywhere;
+}
+
 static char **complete(const char *text, int start, int end)
 {
 	(void)end;
+	int file = start == 0 ? cb.file_argument(cb.user, text) : -1;
 	rl_attempted_completion_over = 1;
 	word_start = start;
-	offer_files = false;
 	buf_reset(&offers);
+	whole_line = file > 0;
+	if (whole_line)
+		return complete_file(text, file);
 	cb.complete(cb.user, rl_line_buffer, start, text);
-	if (offer_files) {
-		rl_filename_completion_desired = 1;
-		return rl_completion_matches(text, rl_filename_completion_function);
-	}
 	return rl_completion_matches(text, next_offer);
 }
 
 static void list_matches(char **m, int n, int longest)
 {
 	(void)longest;
-	if (n > 0)
-		cb.choices(cb.user, m + 1, (size_t)n, word_start);
+	char **words = n > 0 ? calloc((size_t)n, sizeof(*words)) : NULL;
+	for (int i = 0; words && i < n; i++)
+		words[i] = m[i + 1] + (whole_line ? word_start : 0);
+	if (words)
+		cb.choices(cb.user, words, (size_t)n, word_start);
+	free(words);
 }
 
 void input_replace_word(int start, const char *word)
@@ -167,7 +203,7 @@ void input_open(const struct input_callbacks *callbacks, const char *history)
 	rl_redisplay_function = nothing;
 	rl_attempted_completion_function = complete;
 	rl_completion_display_matches_hook = list_matches;
-	rl_completer_word_break_characters = " \t\n";
+	rl_completion_word_break_hook = break_at;
 	rl_completion_query_items = -1;
 	/* Defaults that an inputrc may change. */
 	rl_variable_bind("show-all-if-ambiguous", "on");

@@ -13,6 +13,8 @@ struct input_callbacks {
 	/* Words that can stand where the word text[0..len) stands, which begins at `start` of `line`: add
 	 * them by input_offer. */
 	void (*complete)(void *user, const char *line, int start, const char *text);
+	/* Where a file name begins that takes all the rest of the line, spaces too; -1: there is none. */
+	int (*file_argument)(void *user, const char *line);
 	/* Several words are possible: show them; text begins at `start` of the line. */
 	void (*choices)(void *user, char **words, size_t n, int start);
 	void *user;
@@ -28,7 +30,6 @@ void input_set(const char *s, size_t len);    /* replace the line */
 void input_discard(void);
 void input_remember(const char *line); /* add to the history */
 void input_offer(const char *word);    /* within complete() */
-void input_offer_files(const char *text);
 void input_replace_word(int start, const char *word); /* from start to the cursor */
 bool input_empty(void);
 const char *input_text(void);

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "chat/command.h"
 #include "tui/input.h"
 #include "tui/paint.h"
 #include "tui/term.h"
@@ -48,7 +49,7 @@ void ui_line(struct ui *u, char *line)
 		session_edit(u->s, u->editing - 1, line, strlen(line));
 		u->editing = 0;
 		convview_follow(&u->conv);
-	} else if (*line == '/') {
+	} else if (command_is(line)) {
 		command_run(u, line);
 	} else {
 		session_send(u->s, line, strlen(line));
@@ -174,7 +175,14 @@ static void on_line(void *user, char *line)
 
 static void on_complete(void *user, const char *line, int start, const char *text)
 {
-	command_complete(user, line, start, text);
+	(void)text;
+	command_complete(user, line, start);
+}
+
+static int on_file_argument(void *user, const char *line)
+{
+	(void)user;
+	return command_file_argument(line);
 }
 
 static void word_chosen(void *user, const struct popup_item *it)
@@ -216,7 +224,7 @@ static int open_theme(struct ui *u, struct err *e)
 
 static void open_input(struct ui *u)
 {
-	const struct input_callbacks cb = {on_line, on_complete, on_choices, u};
+	const struct input_callbacks cb = {on_line, on_complete, on_file_argument, on_choices, u};
 	struct err e = ERR_INIT;
 	char *dir = path_user_dir(USER_STATE, true, &e);
 	char *history = dir ? path_join(dir, "history") : NULL;

@@ -62,7 +62,8 @@ void ui_stop(struct ui *u); /* Ctrl-C */
 /* --- commands --- */
 
 void command_run(struct ui *u, const char *line); /* it begins with '/' */
-void command_complete(struct ui *u, const char *line, int start, const char *text);
+void command_complete(struct ui *u, const char *line, int start);
+int command_file_argument(const char *line); /* where a file name begins, or -1 */
 const char *command_hint(const char *name); /* what it does; NULL: unknown */
 bool command_nth(size_t i, const char **name, const char **args, const char **help); /* all, in order */
 
