@@ -184,7 +184,7 @@ static void plain(struct rows *out, struct markdown_mark *mark, const struct buf
 
 static bool is_folded(const struct convview *c, const struct item *it)
 {
-	return c->fold > 0 || (c->fold == 0 && (it->text.len || !it->growing));
+	return !c->query.len && (c->fold > 0 || (c->fold == 0 && (it->text.len || !it->growing)));
 }
 
 static void duration(char *out, size_t cap, double s)
@@ -369,6 +369,11 @@ void convview_toggle_fold(struct convview *c)
 	undone(c, 0);
 }
 
+void convview_fold_changed(struct convview *c)
+{
+	undone(c, 0);
+}
+
 void convview_relayout(struct convview *c)
 {
 	for (size_t i = 0; i < c->n; i++)
@@ -405,8 +410,8 @@ void convview_draw(struct convview *c, struct grid *g, struct rect r)
 			label(g, r.x, r.y + y, in, it->kind);
 		if (rows)
 			rows_draw(rows, row, g, r.x + in, r.y + y, text_width(r.w));
-		if (rows == &it->rows && c->query.len)
-			convview_mark_found(c, at.item, row, g, r.x + in, r.y + y);
+		if (rows && c->query.len)
+			convview_mark_found(c, at.item, at.row - gap(c, at.item), g, r.x + in, r.y + y);
 		if (it->growing && at.row + 1 == count)
 			grid_puts(g, r.x + in + (rows ? rows_width(rows, row) : 0), r.y + y, 1, ST_DIM,
 				g->glyphs->cursor);

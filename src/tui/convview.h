@@ -79,6 +79,7 @@ void convview_scroll(struct convview *c, int rows); /* negative: back in time */
 void convview_home(struct convview *c);
 void convview_follow(struct convview *c);
 void convview_toggle_fold(struct convview *c);
+void convview_fold_changed(struct convview *c); /* what is_folded goes by */
 void convview_relayout(struct convview *c); /* the glyphs are others now */
 /* Lay out one more item that was not seen yet; false when all are. */
 bool convview_step(struct convview *c);

@@ -7,21 +7,45 @@
 #include "base/utf8.h"
 #include "tui/convview.h"
 
+/* Row r of an item, reasoning first, which is unfolded while something is searched for. */
+static const struct row *nth_row(const struct item *it, size_t r, const struct rows **of, size_t *at)
+{
+	bool think = r < it->think_rows.n;
+	*of = think ? &it->think_rows : &it->rows;
+	*at = think ? r : r - it->think_rows.n;
+	return (*of)->rows + *at;
+}
+
+static size_t all_rows(const struct item *it)
+{
+	return it->think_rows.n + it->rows.n;
+}
+
+static size_t row_bytes(const struct rows *of, const struct row *row)
+{
+	size_t n = 0;
+	for (uint32_t i = row->decor; i < row->n; i++)
+		n += of->spans[row->first + i].len;
+	return n;
+}
+
 /* The text of an item as it is shown, row after row. */
 static const struct buf *running_text(struct convview *c, size_t item)
 {
 	const struct item *it = c->items + item;
 	struct buf *out = &c->flat;
 	item_rows(c, item); /* laid out */
-	if (out->len && c->flat_item == item && c->flat_width == it->width && c->flat_len == it->text.len)
+	size_t len = it->text.len + it->think.len;
+	if (out->len && c->flat_item == item && c->flat_width == it->width && c->flat_len == len)
 		return out;
 	buf_reset(out);
 	c->flat_item = item;
 	c->flat_width = it->width;
-	c->flat_len = it->text.len;
-	for (size_t r = 0; r < it->rows.n; r++) {
-		rows_text(&it->rows, r, out);
-		const struct row *row = it->rows.rows + r;
+	c->flat_len = len;
+	for (size_t r = 0, at; r < all_rows(it); r++) {
+		const struct rows *of;
+		const struct row *row = nth_row(it, r, &of, &at);
+		rows_text(of, at, out);
 		if (!row->soft || row->space)
 			buf_addc(out, row->soft ? ' ' : '\n');
 	}
@@ -71,12 +95,11 @@ static size_t next_match(const struct buf *text, size_t from, const struct buf *
 /* The row of the item in which the running text's byte `at` lies. */
 static size_t row_at(const struct item *it, size_t at)
 {
-	size_t n = 0, r = 0;
-	for (; r < it->rows.n; r++) {
-		const struct row *row = it->rows.rows + r;
-		for (uint32_t i = row->decor; i < row->n; i++)
-			n += it->rows.spans[row->first + i].len;
-		n += !row->soft || row->space;
+	size_t n = 0, r = 0, in;
+	for (; r < all_rows(it); r++) {
+		const struct rows *of;
+		const struct row *row = nth_row(it, r, &of, &in);
+		n += row_bytes(of, row) + (!row->soft || row->space);
 		if (at < n)
 			break;
 	}
@@ -112,7 +135,7 @@ static bool search(struct convview *c, size_t item, size_t limit, int direction)
 			c->found_at = at;
 			const struct item *it = c->items + i;
 			size_t count = item_rows(c, i);
-			convview_show(c, i, count - it->rows.n + row_at(it, at));
+			convview_show(c, i, count - all_rows(it) + row_at(it, at));
 			return true;
 		}
 		limit = direction > 0 ? 0 : SIZE_MAX;
@@ -120,11 +143,23 @@ static bool search(struct convview *c, size_t item, size_t limit, int direction)
 	return false;
 }
 
-bool convview_find(struct convview *c, const char *query, size_t len)
+/* Where nothing is searched for any more, the reasoning stays unfolded if the last place lies in it. */
+static void set_query(struct convview *c, const char *query, size_t len)
 {
+	bool was = c->query.len != 0;
+	const struct item *it = c->found && c->found_item < c->n ? c->items + c->found_item : NULL;
+	if (was && !len && it && row_at(it, c->found_at) < it->think_rows.n)
+		c->fold = -1;
 	c->count.known = false;
 	buf_reset(&c->query);
 	utf8_append_printable(&c->query, query, len);
+	if (was != (c->query.len != 0))
+		convview_fold_changed(c);
+}
+
+bool convview_find(struct convview *c, const char *query, size_t len)
+{
+	set_query(c, query, len);
 	size_t item = c->found ? c->found_item : c->n - 1, at = c->found ? c->found_at + 1 : SIZE_MAX;
 	if (!c->query.len || !c->n) {
 		c->found = false;
@@ -151,7 +186,7 @@ void convview_find_count(struct convview *c, size_t *which, size_t *of)
 {
 	size_t bytes = 0;
 	for (size_t i = 0; i < c->n; i++)
-		bytes += c->items[i].text.len;
+		bytes += c->items[i].text.len + c->items[i].think.len;
 	*which = c->count.which;
 	*of = c->count.of;
 	if (c->count.known && c->count.n == c->n && c->count.bytes == bytes)
@@ -187,13 +222,12 @@ void convview_mark_found(struct convview *c, size_t item, size_t row, struct gri
 {
 	const struct item *it = c->items + item;
 	const struct buf *text = running_text(c, item);
-	size_t begin = 0, own = 0, at, n, from;
+	const struct rows *of = &it->rows;
+	size_t begin = 0, own = 0, at, n, from, in = 0;
 	for (size_t r = 0; r <= row; r++) {
-		const struct row *w = it->rows.rows + r;
+		const struct row *w = nth_row(it, r, &of, &in);
 		begin += own;
-		own = 0;
-		for (uint32_t i = w->decor; i < w->n; i++)
-			own += it->rows.spans[w->first + i].len;
+		own = row_bytes(of, w);
 		begin += r < row && (!w->soft || w->space);
 	}
 	size_t end = begin + own;
@@ -203,7 +237,7 @@ void convview_mark_found(struct convview *c, size_t item, size_t row, struct gri
 		if (at + n <= begin)
 			continue;
 		bool current = c->found && c->found_item == item && c->found_at == at;
-		int x0 = column(&it->rows, row, a), x1 = column(&it->rows, row, b);
+		int x0 = column(of, in, a), x1 = column(of, in, b);
 		grid_restyle(g, (struct rect){x + x0, y, x1 - x0, 1}, current ? 0xffffu : 0,
 			current ? (style_t)ST_SELECTED | STYLE_BOLD : STYLE_REVERSE);
 	}

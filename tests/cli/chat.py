@@ -120,6 +120,64 @@ def attach(home):
         ok(what in err, what, err)
 
 
+def typed(home):
+    """What people type who know other programs, and what only looks like a command."""
+    out, err, rc = chat(home, ["/etc/passwd is a file", "/* C */ what?", "/set stop \"a b\", \"\\n\"", "/set stop", "/set stop \"\"",
+                               "/set temp hot", "/set top-k 1.5", "/regen", "/?", "/nosuch", "/exit", "Hi"])
+    ok(rc == 0 and len(out) == 3, "paths and comments are messages; /regen answers again; /exit ends", (out, err))
+    for what in ['stop = "a b", "\\n"', 'temp: "hot" is not a valid value (a number from 0 to 100)', "(a whole number; 0 is all)",
+                 "unknown command /nosuch", "/unread"]:
+        ok(what in err, what, err)
+    folder = os.path.join(home, "a folder")
+    os.mkdir(folder)
+    with open(os.path.join(folder, "a name.txt"), "w") as f:
+        f.write("x\n")
+    _, err, rc = chat(home, ["/read ~/a folder/a name.txt", f"/read '{folder}/a name.txt'", "/unread", "/unread", "Hi",
+                             f"/save \"{folder}/out one.json\""], env={"HOME": home})
+    ok(err.count("go with the next message") == 2 and "no file goes" in err and "no file was going" in err,
+       "/read takes spaces, quotes and ~; /unread", err)
+    with open(os.path.join(folder, "out one.json")) as f:
+        ok([m["role"] for m in json.load(f)] == ["user", "assistant"], "/save likewise, in OpenAI's format")
+
+
+def prompt(home):
+    """-p in a chat that is kept."""
+    one, _, _ = chat(home, [], "-p", "Hi")
+    ok(saved(home) == [], "-p keeps nothing")
+    chat(home, ["Hi"])
+    out, err, rc = chat(home, [], "-p", "And you?", "--continue")
+    ok(rc == 0 and len(out) == 1 and len(load(home, saved(home)[0])["messages"]) == 4, "-p --continue goes on, and is kept", err)
+    out, err, rc = chat(home, [], "-p", "And you?", "--resume", "nosuch")
+    ok(rc == 2 and not out and "no session" in err, "-p --resume of nothing", err)
+    _, err, rc = chat(home, [], "-f", "/dev/null")
+    ok(rc == 2 and "goes with -p" in err, "-f without -p is refused", err)
+
+
+def progress(home):
+    """Slow answers tell how far they are, quick ones nothing; and a KV cache that is worth it is kept."""
+    args = ["--ram", "60M", "--prefill-rows", "16", "--ctx", "512"]
+    text = " ".join(str(i) for i in range(100))
+    _, err, _ = chat(home, [], "-p", text, "--progress", "0.02", *args)
+    ok("reading the prompt: " in err and "% of " in err and "to go" in err, "-p tells how far the prompt is", err)
+    _, err, _ = chat(home, [text], "--plain", "--progress", "0.002", *args)
+    ok("reading the prompt: " in err and "tokens so far, " in err and "s each" in err, "so does plain mode, tokens too", err)
+    _, err, _ = chat(home, ["Hi"], "--plain")
+    ok("airlchat: reading" not in err and "so far" not in err and "KV cache" not in err, "what is quick tells nothing", err)
+    shutil.rmtree(os.path.join(home, "airlchat"))
+    out, err, _ = chat(home, [text], "--keep-kv", "0.001")
+    ok("KV cache of" in err and any(x.endswith(".kv") for x in saved(home)), "what takes long to compute again is kept", err)
+    again, err, _ = chat(home, ["More"], "--continue", "--keep-kv", "1000")
+    ok("was read back" in err and again[0]["stats"]["cached_tokens"] > 100, "and used", err)
+    name = [x[:-3] for x in saved(home) if x.endswith(".kv")][0]
+    with open(os.path.join(home, "airlchat", "sessions", name + ".json")) as f:
+        changed = f.read().replace(" 50 51 ", " 51 50 ")
+    with open(os.path.join(home, "airlchat", "sessions", name + ".json"), "w") as f:
+        f.write(changed)
+    again, err, rc = chat(home, ["More"], "--resume", name)
+    ok(rc == 0 and again[0]["stats"]["prompt_tokens"] > again[0]["stats"]["cached_tokens"] + 100,
+       "tokens that differ are computed again", again)
+
+
 def overflow(home):
     long = " ".join(str(i) for i in range(300))
     out, err, rc = chat(home, ["Hi", long, "/drop", "Hi"], "--ctx", "128")
@@ -174,7 +232,7 @@ def main():
     if not MODEL or not os.path.isfile(MODEL):
         skip("chat in plain mode", "AIRLCHAT_MODEL names no file")
         done()
-    for part in (commands, quick, kv, attach, overflow, config):
+    for part in (commands, quick, typed, prompt, progress, kv, attach, overflow, config):
         with tempfile.TemporaryDirectory() as home:
             part(home)
             if part is commands:

@@ -234,6 +234,36 @@ static void found_across_broken_rows(void **state)
 	assert_false(convview_find(&conv, "no such thing", 13));
 }
 
+static void found_in_folded_reasoning(void **state)
+{
+	size_t which, of;
+	(void)state;
+	convview_note(&conv, ITEM_USER, "Where is it?");
+	answer("First a thought, then a needle in the thought,\nand another row.", "It is in the **hay**.");
+	convview_note(&conv, ITEM_USER, "More");
+	answer("", "one\n\ntwo\n\nthree\n\nfour\n\nfive");
+	draw(30, 6);
+	assert_true(convview_find(&conv, "needle in the", 13)); /* broken somewhere */
+	convview_find_count(&conv, &which, &of);
+	assert_int_equal(of, 1);
+	draw(30, 6);
+	int marked = 0;
+	for (int i = 0; i < grid.w * grid.h; i++)
+		marked += STYLE_ITEM(grid.c[i].style) == ST_SELECTED;
+	assert_in_range(marked, 12, 13);
+	assert_true(convview_find(&conv, "hay", 3));
+	draw(30, 6);
+	convview_find(&conv, "", 0); /* not in the reasoning: it folds again */
+	convview_home(&conv);
+	draw(30, 6);
+	assert_non_null(strstr(row(2), "[thought"));
+	assert_true(convview_find(&conv, "another", 7));
+	convview_find(&conv, "", 0); /* it can still be read */
+	convview_home(&conv);
+	draw(30, 6);
+	assert_non_null(strstr(row(2), "First a thought"));
+}
+
 static void code_is_copied_by_number(void **state)
 {
 	struct buf b = BUF_INIT;
@@ -393,6 +423,7 @@ int main(void)
 		cmocka_unit_test_setup(a_resized_view_stays_at_its_place, reset),
 		cmocka_unit_test_setup(reasoning_folds, reset),
 		cmocka_unit_test_setup(found_across_broken_rows, reset),
+		cmocka_unit_test_setup(found_in_folded_reasoning, reset),
 		cmocka_unit_test_setup(code_is_copied_by_number, reset),
 		cmocka_unit_test_setup(only_what_is_seen_is_laid_out, reset),
 		cmocka_unit_test_setup(code_blocks_get_their_numbers, reset),
