@@ -95,6 +95,21 @@ static int write_file(struct session *s, struct err *e)
 	return rc;
 }
 
+/* Another program goes on with the same session: what it wrote stays, ours goes under a name of its own. */
+static int step_aside(struct session *s, struct err *e)
+{
+	struct session_stamp now = session_file_stamp(s->name);
+	struct buf note = BUF_INIT;
+	if (!s->on_disk || now.inode == 0 || session_stamp_same(&now, &s->stamp))
+		return 0;
+	buf_printf(&note, "the session %s was changed by another program; this one goes on under a new name", s->name);
+	int rc = session_rename(s, NULL, e);
+	if (rc == 0)
+		session_emit_text(s, SESSION_NOTE, buf_str(&note));
+	buf_clear(&note);
+	return rc;
+}
+
 void session_publish(struct session *s)
 {
 	struct err e = ERR_INIT;
@@ -110,9 +125,10 @@ void session_publish(struct session *s)
 	bool some = c->n > (size_t)conversation_has_system(c);
 	if (!s->keep || !s->name || !(some || s->on_disk))
 		return;
-	if (write_file(s, &e) == 0) {
+	if (step_aside(s, &e) == 0 && write_file(s, &e) == 0) {
 		s->save_failed = false;
 		s->on_disk = true;
+		s->stamp = session_file_stamp(s->name);
 	} else if (!s->save_failed) {
 		s->save_failed = true;
 		err_prefix(&e, "the conversation could not be saved");
@@ -160,6 +176,7 @@ int session_rename(struct session *s, const char *name, struct err *e)
 int session_load_file(struct session *s, const char *name, struct err *e)
 {
 	struct session_file f;
+	struct session_stamp stamp = session_file_stamp(name); /* before: what is written meanwhile counts */
 	if (session_file_read(name, &f, e) < 0)
 		return -1;
 	if (session_rename(s, name, e) < 0) {
@@ -177,6 +194,7 @@ int session_load_file(struct session *s, const char *name, struct err *e)
 	}
 	conversation_clear(c);
 	s->on_disk = s->kv_wanted = true;
+	s->stamp = stamp;
 	*c = f.messages;
 	f.messages = (struct conversation){0};
 	pthread_mutex_lock(&s->lock);
@@ -372,8 +390,17 @@ static void leave(struct session *s)
 	free(note);
 }
 
+/* No session of that name is overwritten. */
+static int check_free(const char *name, struct err *e)
+{
+	struct session_stamp there = name && *name ? session_file_stamp(name) : (struct session_stamp){0};
+	return there.inode ? err_set(e, ERR_USAGE, "there is a session \"%.60s\" already", name) : 0;
+}
+
 static int fresh(struct session *s, const char *name, struct err *e)
 {
+	if (check_free(name, e) < 0)
+		return -1;
 	leave(s);
 	if (session_rename(s, name, e) < 0)
 		return -1;
@@ -393,13 +420,7 @@ static int load(struct session *s, const char *name, struct err *e)
 
 static int fork_session(struct session *s, const char *name, struct err *e)
 {
-	struct session_file f;
-	struct err none = ERR_INIT;
-	if (*name && session_file_read(name, &f, &none) == 0) {
-		session_file_clear(&f);
-		return err_set(e, ERR_USAGE, "there is a session \"%.60s\" already", name);
-	}
-	if (session_rename(s, name, e) < 0)
+	if (check_free(name, e) < 0 || session_rename(s, name, e) < 0)
 		return -1;
 	session_publish(s);
 	return 0;

@@ -8,6 +8,7 @@
 #include "base/queue.h"
 #include "chat/chat.h"
 #include "chat/session_open.h"
+#include "chat/session_store.h"
 
 enum command_kind { CMD_SEND, CMD_RETRY, CMD_CONTINUE, CMD_UNDO, CMD_EDIT, CMD_DROP, CMD_CLEAR, CMD_SYSTEM,
 	CMD_NEW, CMD_LOAD, CMD_FORK, CMD_DELETE, CMD_KEEP_KV };
@@ -43,6 +44,7 @@ struct session {
 	size_t prefill_rows;	/* of the longest prompt measured, and seconds a row; of a decode pass */
 	double prefill_row_s, pass_s;
 	bool on_disk;		/* likewise: this name has a file */
+	struct session_stamp stamp; /* likewise: as it was last read or written */
 	pthread_mutex_t lock;	/* guards all below */
 	struct settings settings;
 	struct buf stats, result; /* of the last answer, as JSON */

@@ -260,6 +260,24 @@ int session_file_read(const char *name, struct session_file *f, struct err *e)
 	return rc;
 }
 
+struct session_stamp session_file_stamp(const char *name)
+{
+	struct err ignored = ERR_INIT;
+	struct stat st;
+	char *path = path_of(name, SUFFIX, false, &ignored);
+	struct session_stamp s = {0};
+	if (path && stat(path, &st) == 0)
+		s = (struct session_stamp){st.st_ino, (uint64_t)st.st_size,
+			(int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec};
+	free(path);
+	return s;
+}
+
+bool session_stamp_same(const struct session_stamp *a, const struct session_stamp *b)
+{
+	return a->inode == b->inode && a->bytes == b->bytes && a->ns == b->ns;
+}
+
 void session_file_clear(struct session_file *f)
 {
 	free(f->model);

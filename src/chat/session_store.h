@@ -3,6 +3,7 @@
 #ifndef AIRLCHAT_CHAT_SESSION_STORE_H
 #define AIRLCHAT_CHAT_SESSION_STORE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -35,6 +36,13 @@ struct session_file { /* what a file holds */
 int session_file_read(const char *name, struct session_file *f, struct err *e);
 int session_file_write(const char *name, const struct session_file *f, struct err *e); /* atomic */
 int session_file_delete(const char *name, struct err *e); /* its KV cache too */
+/* Which writing of the file is there now: whether another program wrote it. All 0: no file. */
+struct session_stamp {
+	uint64_t inode, bytes;
+	int64_t ns;
+};
+struct session_stamp session_file_stamp(const char *name);
+bool session_stamp_same(const struct session_stamp *a, const struct session_stamp *b);
 void session_file_clear(struct session_file *f);
 char *session_kv_path(const char *name, struct err *e); /* where its KV cache lies; free() */
 

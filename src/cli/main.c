@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
@@ -61,6 +62,11 @@ int main(int argc, char **argv)
 {
 	struct options o;
 	struct err e = ERR_INIT;
+	for (int fd; (fd = open("/dev/null", O_RDONLY)) >= 0;) /* a closed one of 0 to 2 is no place for files */
+		if (fd > 2) {
+			close(fd);
+			break;
+		}
 	setlocale(LC_CTYPE, "");
 	int rc = options_parse(&o, argc, argv, &e) < 0 ? report(&e) : 0;
 	if (rc == 0 && o.help)
@@ -74,8 +80,8 @@ int main(int argc, char **argv)
 	else if (rc == 0)
 		rc = run(&o);
 	options_clear(&o);
-	if (fflush(stdout) != 0 && rc == 0) {
-		perror("airlchat: can't write to stdout");
+	if ((fflush(stdout) != 0 || ferror(stdout)) && rc == 0) { /* a flush before may have failed */
+		fputs("airlchat: can't write to stdout\n", stderr);
 		rc = 1;
 	}
 	return rc;

@@ -65,6 +65,25 @@ static void undone(struct convview *c, size_t i)
 	}
 }
 
+void convview_remark(struct convview *c, const char *s)
+{
+	struct item *it = add_item(c, ITEM_NOTE);
+	if (!it)
+		return;
+	it->remark = true;
+	utf8_append_printable(&it->text, s, strlen(s));
+}
+
+static void remove_item(struct convview *c, size_t i);
+
+/* Of the answer that changes, the remarks behind it. */
+static void remove_remarks(struct convview *c)
+{
+	for (size_t i = c->n; i-- > 0 && c->items[i].kind >= ITEM_NOTE;)
+		if (c->items[i].remark)
+			remove_item(c, i);
+}
+
 /* The answer that grows, or else the last one. */
 static struct item *answer(const struct convview *c)
 {
@@ -76,6 +95,8 @@ static struct item *answer(const struct convview *c)
 
 void convview_begin(struct convview *c, bool extends)
 {
+	if (extends)
+		remove_remarks(c);
 	struct item *it = extends ? answer(c) : NULL;
 	if (!it)
 		it = add_item(c, ITEM_ANSWER);
@@ -137,6 +158,7 @@ void convview_unsend(struct convview *c)
 void convview_restart(struct convview *c)
 {
 	size_t notes = 0;
+	remove_remarks(c);
 	while (notes < c->n && c->items[c->n - 1 - notes].kind >= ITEM_NOTE)
 		notes++;
 	while (c->n > notes)

@@ -17,6 +17,7 @@ struct item {
 	uint64_t think_tokens;
 	double think_seconds; /* negative: unknown */
 	bool growing;
+	bool remark;	      /* a note about the answer above: it goes when that changes */
 	struct rows rows, think_rows;
 	struct markdown_mark mark, think_mark;
 	int width;	     /* of the rows; 0: to be laid out; negative: its end is to be laid out again */
@@ -65,6 +66,7 @@ void convview_clear(struct convview *c); /* frees; empty and usable again */
 /* Texts are made printable here. */
 void convview_add(struct convview *c, enum item_kind kind, const char *s, size_t len);
 void convview_note(struct convview *c, enum item_kind kind, const char *s);
+void convview_remark(struct convview *c, const char *s); /* a note about the last answer */
 void convview_begin(struct convview *c, bool extends); /* an answer; extends: the last one goes on */
 void convview_grow(struct convview *c, bool think, const char *s, size_t len);
 void convview_end(struct convview *c, uint64_t think_tokens, double think_seconds);

@@ -47,9 +47,9 @@ static void answer_done(struct ui *u, const struct session_event *ev)
 	conversation_clear(&c);
 	convview_end(&u->conv, tokens, seconds);
 	if (!strcmp(ev->text, "cancelled"))
-		ui_say(u, ITEM_NOTE, "stopped; /continue goes on");
+		convview_remark(&u->conv, "stopped; /continue goes on");
 	else if (!strcmp(ev->text, "length"))
-		ui_say(u, ITEM_NOTE, "cut at the limit of tokens; /continue goes on");
+		convview_remark(&u->conv, "cut at the limit of tokens; /continue goes on");
 }
 
 static void refused(struct ui *u, const struct session_event *ev)

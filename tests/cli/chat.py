@@ -63,6 +63,21 @@ def sessions(home):
         ok("<h2>user</h2>" in f.read(), "--save writes HTML by the name")
 
 
+def two(home):
+    """Two programs in one session: nothing that either wrote is lost."""
+    _, err, _ = chat(home, ["Hi", "/fork work", "/new work"])
+    ok("already" in err, "/new overwrites no session", err)
+    env = {**os.environ, "XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home}
+    p = subprocess.Popen([AIRLCHAT, MODEL, "--temp", "0", "-n", "4", "--ctx", "512", "--json", "--resume", "work"], env=env,
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1)
+    p.stdin.write("One\n")
+    p.stdout.readline()
+    chat(home, ["Two"], "--resume", "work")
+    _, err = p.communicate("Three\n", timeout=60)
+    texts = {tuple(m["content"] for m in load(home, f)["messages"][2::2]) for f in saved(home)}
+    ok("changed by another program" in err and {("One", "Two"), ("One", "Three")} <= texts, "two programs in one session", (texts, err))
+
+
 def quick(home):
     """Commands that end at once, many: none may be waited for after it has ended."""
     e = {**os.environ, "XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home}
@@ -232,7 +247,7 @@ def main():
     if not MODEL or not os.path.isfile(MODEL):
         skip("chat in plain mode", "AIRLCHAT_MODEL names no file")
         done()
-    for part in (commands, quick, typed, prompt, progress, kv, attach, overflow, config):
+    for part in (commands, two, quick, typed, prompt, progress, kv, attach, overflow, config):
         with tempfile.TemporaryDirectory() as home:
             part(home)
             if part is commands:

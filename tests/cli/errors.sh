@@ -31,6 +31,8 @@ printf 'GGUF\003\000\000\000\377\377\377\377\377\377\377\177\001\000\000\000\000
 expect 2 'which model' 'no model' "$a"
 expect 2 'unknown option' 'unknown option' "$a" --nosuch
 expect 2 'not a valid value' 'bad number' "$a" --ctx x "$dir"
+expect 1 "can't write to stdout" 'a full disk behind stdout' bash -c '"$0" --help >/dev/full' "$a"
+expect 1 "can't write to stdout" 'a closed stdout' bash -c '"$0" --help >&-' "$a"
 expect 1 'missing|No such file' 'missing model' "$a" "$dir/missing" -p x
 expect 1 'holds no model' 'empty folder' "$a" "$dir/empty" -p x
 expect 1 'nosuch.*not supported' 'unknown architecture' "$a" plan "$dir/unknown"
