@@ -75,6 +75,8 @@ int main(int argc, char **argv)
 		version();
 	else if (rc == 0 && o.print_config)
 		options_print_config();
+	else if (rc == 0 && o.completion)
+		rc = options_print_completion(o.completion, &e) < 0 ? report(&e) : 0;
 	else if (rc == 0 && !wants_screen(&o) && interrupt_start(&e) < 0) /* the screen has its own way */
 		rc = report(&e);
 	else if (rc == 0)

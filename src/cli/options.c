@@ -76,6 +76,7 @@ static const struct option_row table[] = {
 	{"delete-original", 0, FLAG, AT(delete_original), PREPARE | ONCE, NULL, "delete each source file once nothing needs it"},
 	{"config", 0, TEXT, AT(config), ALL | ONCE, "FILE", "read this config file instead of the user's own"},
 	{"print-config", 0, FLAG, AT(print_config), ALL | ONCE, NULL, "print a config file with every option, commented out"},
+	{"completion", 0, TEXT, AT(completion), ALL | ONCE, "bash|zsh|fish", "print what this shell needs to complete options"},
 	{"help", 'h', FLAG, AT(help), ALL | ONCE, NULL, "print this help"},
 	{"version", 'V', FLAG, AT(version), ALL | ONCE, NULL, "print the version and what is built in"},
 };
@@ -295,11 +296,12 @@ static int apply(struct options *o, const struct given *g, size_t n, struct err 
 {
 	for (size_t i = 0; i < n; i++) { /* those that decide whether the rest counts */
 		bool early = g[i].row->offset == AT(config) || g[i].row->offset == AT(help) ||
-			g[i].row->offset == AT(version) || g[i].row->offset == AT(print_config);
+			g[i].row->offset == AT(version) || g[i].row->offset == AT(print_config) ||
+			g[i].row->offset == AT(completion);
 		if (early && g[i].row->kind != SETTING && option_set(o, g[i].row, g[i].value, FROM_FLAG, e) < 0)
 			return -1;
 	}
-	if (o->help || o->version || o->print_config)
+	if (o->help || o->version || o->print_config || o->completion)
 		return 0;
 	if (options_from_file(o, o->config, e) < 0 || options_from_environment(o, e) < 0)
 		return -1;
@@ -338,7 +340,7 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 		rc = positionals(o, argc, argv, e);
 	if (rc == 0)
 		rc = apply(o, all, n, e);
-	if (rc == 0 && !o->help && !o->version && !o->print_config)
+	if (rc == 0 && !o->help && !o->version && !o->print_config && !o->completion)
 		rc = check(o, all, n, e);
 	free(all);
 	return rc;

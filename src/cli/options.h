@@ -16,7 +16,7 @@ struct options {
 	const char *model; /* NULL if not given */
 	const char *prompt, *prompt_file, *system, *template_file, *trace_file, *save, *plot;
 	const char *reader, *ops, *theme;
-	const char *resume, *config, *system_file;
+	const char *resume, *config, *completion, *system_file;
 	bool math_fast;
 	const char *dst, *quant, *quant_head, *stripes; /* prepare */
 	uint64_t ram, chunk_size;

@@ -26,6 +26,8 @@ int option_set(struct options *o, const struct option_row *r, const char *value,
 /* What the config file (path, or NULL: the user's, if there is one) and AIRLCHAT_* say. */
 int options_from_file(struct options *o, const char *path, struct err *e);
 int options_from_environment(struct options *o, struct err *e);
+/* A completion script; ERR_USAGE when the shell is an unknown one. */
+int options_print_completion(const char *shell, struct err *e);
 void options_print_config(void); /* a commented config file, to stdout */
 
 #endif
