@@ -154,6 +154,8 @@ static void predict(struct why *w, const struct model *m, const struct plan *p, 
 		.expert_miss = experts > 0 ? (double)d->expert_misses / experts : -1};
 	if (busy > 0 && d->bytes_disk)
 		r.disk_bytes_per_s = (double)d->bytes_disk / busy;
+	if (p->streamed_bytes)
+		predict_fit(&r, p, m, (double)d->wall / 1e9 / n);
 	predict_token(&w->now, p, m, &r);
 	w->n_help = 0;
 	if (w->now.token_s > 0)
@@ -166,7 +168,8 @@ static void tell_help(const struct why *w, struct why_view *out)
 	out->n_help = 0;
 	for (size_t i = 0; i < w->n_help && out->token_s > 0; i++) {
 		struct predict_option o = w->help[i];
-		o.token_s *= out->token_s / w->now.token_s;
+		double least = fmin(o.token_s, w->now.compute_s); /* the present pace says nothing of computing */
+		o.token_s = fmax(o.token_s * out->token_s / w->now.token_s, least);
 		if (o.token_s < out->token_s * WORTH)
 			out->help[out->n_help++] = o;
 	}

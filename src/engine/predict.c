@@ -188,6 +188,33 @@ void predict_token(struct predicted *out, const struct plan *p, const struct mod
 	free(w.drive);
 }
 
+static double with_latency(struct predict_rates *r, const struct plan *p, const struct model *m, double s)
+{
+	struct predicted out;
+	r->latency_s = s;
+	predict_token(&out, p, m, r);
+	return out.token_s;
+}
+
+void predict_fit(struct predict_rates *r, const struct plan *p, const struct model *m, double token_s)
+{
+	double low = 0, known = r->latency_s, high = fmax(known, 1e-6);
+	if (with_latency(r, p, m, high) < 0) {
+		r->latency_s = known;
+		return;
+	}
+	for (int i = 0; i < 12 && with_latency(r, p, m, high) < token_s; i++)
+		high *= 4;
+	for (int i = 0; i < 16; i++) {
+		double mid = (low + high) / 2;
+		if (with_latency(r, p, m, mid) < token_s)
+			low = mid;
+		else
+			high = mid;
+	}
+	r->latency_s = low;
+}
+
 void predict_size(char *out, size_t cap, uint64_t bytes)
 {
 	double mib = ceil((double)bytes / (double)MIB);

@@ -32,6 +32,10 @@ struct predicted { /* seconds; negative: not known */
 void predict_token(struct predicted *out, const struct plan *p, const struct model *m,
 	const struct predict_rates *r);
 
+/* The latency with which the prediction is what was measured: waiting that the rates don't explain is put
+ * down to it, so that it goes where nothing is read. */
+void predict_fit(struct predict_rates *r, const struct plan *p, const struct model *m, double token_s);
+
 struct predict_option {
 	char change[48]; /* what to do, in words of the command line: "--ram 4.5G" */
 	uint64_t ram;	 /* the budget that it means; 0 if it is not about memory */

@@ -38,6 +38,13 @@ static double walked(size_t n, size_t k, double c, double rate, uint64_t ring, d
 	p.schedule.bytes = n * MIB;
 	const struct predict_rates r = {.disk_bytes_per_s = rate, .latency_s = latency, .compute_s = c * (double)n};
 	predict_token(&out, &p, &m, &r);
+	struct predict_rates fit = r;
+	struct predicted again;
+	fit.latency_s = latency * 5 + 0.01; /* as a busy moment may have told */
+	predict_fit(&fit, &p, &m, out.token_s);
+	predict_token(&again, &p, &m, &fit);
+	assert_true(fabs(again.token_s - out.token_s) <= 0.001 * out.token_s);
+	assert_true(fit.latency_s <= latency * 1.001 + 1e-6);
 	assert_true(out.token_s >= out.floor_s * 0.9999);
 	assert_true(fabs(out.floor_s - fmax(out.disk_s, out.compute_s)) < 1e-12);
 	free(p.schedule.chunks);
