@@ -99,6 +99,7 @@ int session_open(struct session **out, struct chat *chat, const struct session_o
 	s->chat = chat;
 	s->keep = o->keep;
 	s->kv_worth_s = o->kv_worth_s;
+	s->autosave_s = o->autosave_s;
 	s->commands.fd = s->events.fd = -1;
 	pthread_mutex_init(&s->lock, NULL);
 	const struct backend *b = chat_backend(chat);
@@ -154,6 +155,8 @@ void session_close(struct session *s)
 	buf_clear(&s->stats);
 	buf_clear(&s->result);
 	buf_clear(&s->attached);
+	buf_clear(&s->partial[0]);
+	buf_clear(&s->partial[1]);
 	conversation_clear(&s->shown);
 	free(s->name);
 	why_free(s->why);

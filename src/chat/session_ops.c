@@ -2,16 +2,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include <cjson/cJSON.h>
-
-#include "base/json.h"
 #include "chat/session_private.h"
 #include "chat/session_store.h"
 
 static void on_text(void *arg, bool reasoning, const char *p, size_t len)
 {
+	session_save_partial(arg, reasoning, p, len);
 	session_emit(arg, SESSION_TEXT, reasoning, 0, p, len);
 }
 
@@ -29,179 +26,6 @@ static void on_prefill(void *arg, size_t done, size_t total)
 	atomic_store(&s->prefill_done, done);
 	atomic_store(&s->prefill_total, total);
 	session_emit(s, SESSION_PROGRESS, done, total, "", 0);
-}
-
-/* --- keeping --- */
-
-static char *settings_json(const struct settings *s)
-{
-	struct buf b = BUF_INIT;
-	buf_puts(&b, "{");
-	for (int i = 0; i < SETTINGS; i++) {
-		if (i == SETTING_STOP || s->from[i] < FROM_SESSION)
-			continue;
-		char *v = settings_get(s, (enum setting)i);
-		buf_printf(&b, "%s\"%s\": ", b.len > 1 ? ", " : "", setting_name((enum setting)i));
-		json_write_str(&b, v ? v : "", v ? strlen(v) : 0);
-		free(v);
-	}
-	buf_printf(&b, "%s\"stop\": [", b.len > 1 ? ", " : "");
-	for (size_t i = 0; i < s->n_stops; i++) {
-		buf_puts(&b, i ? ", " : "");
-		json_write_str(&b, s->stops[i], strlen(s->stops[i]));
-	}
-	char *vars = settings_vars_json(s);
-	buf_printf(&b, "], \"template\": %s}", vars ? vars : "{}");
-	free(vars);
-	return buf_take(&b);
-}
-
-/* Values that a session's file holds; what no longer fits is left out. */
-static void apply_settings(struct settings *s, const char *json)
-{
-	struct err ignored = ERR_INIT;
-	cJSON *j = json ? cJSON_Parse(json) : NULL;
-	const cJSON *v, *item;
-	cJSON_ArrayForEach(v, j) {
-		enum setting id = setting_find(v->string);
-		if (id == SETTING_STOP)
-			cJSON_ArrayForEach(item, v)
-				settings_set(s, id, cJSON_IsString(item) ? item->valuestring : "", FROM_SESSION, &ignored);
-		else if (id < SETTINGS && id != SETTING_SEED && cJSON_IsString(v))
-			settings_set(s, id, v->valuestring, FROM_SESSION, &ignored);
-		else if (id == SETTINGS && !strcmp(v->string, "template"))
-			cJSON_ArrayForEach(item, v) {
-				char *text = cJSON_PrintUnformatted(item);
-				if (text)
-					settings_set_var(s, item->string, text, FROM_SESSION, &ignored);
-				free(text);
-			}
-	}
-	cJSON_Delete(j);
-}
-
-static int write_file(struct session *s, struct err *e)
-{
-	pthread_mutex_lock(&s->lock);
-	char *settings = settings_json(&s->settings), *name = s->name ? strdup(s->name) : NULL;
-	pthread_mutex_unlock(&s->lock);
-	struct session_file f = {.model = (char *)(uintptr_t)chat_model_path(s->chat), .settings = settings,
-		.messages = *chat_conversation(s->chat)};
-	int rc = name && settings ? session_file_write(name, &f, e) : err_nomem(e);
-	if (rc == 0)
-		session_emit_text(s, SESSION_SAVED, name);
-	free(settings);
-	free(name);
-	return rc;
-}
-
-/* Another program goes on with the same session: what it wrote stays, ours goes under a name of its own. */
-static int step_aside(struct session *s, struct err *e)
-{
-	struct session_stamp now = session_file_stamp(s->name);
-	struct buf note = BUF_INIT;
-	if (!s->on_disk || now.inode == 0 || session_stamp_same(&now, &s->stamp))
-		return 0;
-	buf_printf(&note, "the session %s was changed by another program; this one goes on under a new name", s->name);
-	int rc = session_rename(s, NULL, e);
-	if (rc == 0)
-		session_emit_text(s, SESSION_NOTE, buf_str(&note));
-	buf_clear(&note);
-	return rc;
-}
-
-void session_publish(struct session *s)
-{
-	struct err e = ERR_INIT;
-	struct conversation copy;
-	const struct conversation *c = chat_conversation(s->chat);
-	if (conversation_copy(&copy, c, &e) == 0) {
-		pthread_mutex_lock(&s->lock);
-		conversation_clear(&s->shown);
-		s->shown = copy;
-		pthread_mutex_unlock(&s->lock);
-	}
-	/* an empty conversation needs no file */
-	bool some = c->n > (size_t)conversation_has_system(c);
-	if (!s->keep || !s->name || !(some || s->on_disk))
-		return;
-	if (step_aside(s, &e) == 0 && write_file(s, &e) == 0) {
-		s->save_failed = false;
-		s->on_disk = true;
-		s->stamp = session_file_stamp(s->name);
-	} else if (!s->save_failed) {
-		s->save_failed = true;
-		err_prefix(&e, "the conversation could not be saved");
-		session_emit_text(s, SESSION_ERROR, e.msg);
-	}
-}
-
-static void name_from_time(char *out, size_t cap)
-{
-	struct timespec t;
-	struct tm tm;
-	clock_gettime(CLOCK_REALTIME, &t);
-	localtime_r(&t.tv_sec, &tm);
-	size_t n = strftime(out, cap, "%Y-%m-%d-%H%M%S", &tm);
-	snprintf(out + n, cap - n, "-%03ld", t.tv_nsec / 1000000);
-}
-
-int session_rename(struct session *s, const char *name, struct err *e)
-{
-	char made[64], *probe;
-	if (!name || !*name) {
-		name_from_time(made, sizeof(made));
-		name = made;
-	}
-	if (session_name_check(name, e) < 0)
-		return -1;
-	if (s->keep) { /* the folder can be made */
-		if (!(probe = session_kv_path(name, e)))
-			return -1;
-		free(probe);
-	}
-	char *copy = strdup(name);
-	if (!copy)
-		return err_nomem(e);
-	pthread_mutex_lock(&s->lock);
-	free(s->name);
-	s->name = copy;
-	s->on_disk = s->kv_wanted = false;
-	s->kv_kept = 0;
-	pthread_mutex_unlock(&s->lock);
-	session_emit_text(s, SESSION_NAMED, name);
-	return 0;
-}
-
-int session_load_file(struct session *s, const char *name, struct err *e)
-{
-	struct session_file f;
-	struct session_stamp stamp = session_file_stamp(name); /* before: what is written meanwhile counts */
-	if (session_file_read(name, &f, e) < 0)
-		return -1;
-	if (session_rename(s, name, e) < 0) {
-		session_file_clear(&f);
-		return -1;
-	}
-	struct conversation *c = chat_conversation(s->chat);
-	if (f.model && strcmp(f.model, chat_model_path(s->chat))) {
-		struct buf b = BUF_INIT;
-		buf_printf(&b, "this session was made with the model %s", f.model);
-		session_emit_text(s, SESSION_NOTE, buf_str(&b));
-		for (size_t i = 0; i < f.messages.n; i++) /* its tokens are of another vocabulary */
-			ids_clear(&f.messages.m[i].ids);
-		buf_clear(&b);
-	}
-	conversation_clear(c);
-	s->on_disk = s->kv_wanted = true;
-	s->stamp = stamp;
-	*c = f.messages;
-	f.messages = (struct conversation){0};
-	pthread_mutex_lock(&s->lock);
-	apply_settings(&s->settings, f.settings);
-	pthread_mutex_unlock(&s->lock);
-	session_file_clear(&f);
-	return 0;
 }
 
 /* --- answers --- */
@@ -254,6 +78,7 @@ static int answer(struct session *s, bool go_on, struct err *e)
 		chat_uncancel(s->chat);
 	take_settings(s);
 	session_kv_restore(s);
+	session_begin_partial(s, go_on);
 	chat_set_attempt(s->chat, s->attempt);
 	session_emit(s, SESSION_PROMPT, index, go_on, "", 0);
 	int rc = go_on ? chat_continue(s->chat, &sink, &r, e) : chat_answer(s->chat, &sink, &r, e);

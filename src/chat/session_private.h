@@ -31,7 +31,7 @@ struct session {
 	pthread_t thread;
 	bool started;
 	bool keep; /* save after each message; set once */
-	double kv_worth_s; /* likewise */
+	double kv_worth_s, autosave_s; /* likewise */
 	struct queue commands, events;
 	atomic_size_t queued, pending; /* messages waiting; commands not yet done */
 	atomic_bool busy, stopping;
@@ -44,6 +44,9 @@ struct session {
 	size_t prefill_rows;	/* of the longest prompt measured, and seconds a row; of a decode pass */
 	double prefill_row_s, pass_s;
 	bool on_disk;		/* likewise: this name has a file */
+	struct buf partial[2];	/* likewise: of the answer being made, text and reasoning */
+	bool partial_extends;	/* likewise: it goes on with the last message */
+	int64_t partial_saved;	/* likewise: when */
 	struct session_stamp stamp; /* likewise: as it was last read or written */
 	pthread_mutex_t lock;	/* guards all below */
 	struct settings settings;
@@ -61,6 +64,8 @@ void session_emit_text(struct session *s, enum session_event_kind kind, const ch
 /* The engine thread's: do one command, tell what came of it, save. */
 void session_do(struct session *s, const struct command *c);
 void session_publish(struct session *s); /* messages for the other threads, and the file */
+void session_begin_partial(struct session *s, bool extends); /* an answer, or more of the last message */
+void session_save_partial(struct session *s, bool reasoning, const char *p, size_t len); /* more of it */
 void session_kv_measure(struct session *s, const struct chat_result *r);
 int session_kv_keep(struct session *s, struct err *e);
 char *session_kv_leave(struct session *s); /* a sentence about what was kept, or NULL */

@@ -63,6 +63,7 @@ static const struct option_row table[] = {
 	{"continue", 0, FLAG, AT(go_on), CHAT | ONCE, NULL, "go on with the last chat with this model"},
 	{"resume", 0, TEXT, AT(resume), CHAT | ONCE, "NAME", "go on with the chat of this name"},
 	{"no-keep", 0, FLAG, AT(no_keep), CHAT, NULL, "don't keep this chat for --continue and --resume"},
+	{"autosave", 0, SECONDS, AT(autosave), CHAT, "SECONDS", "keep an answer that is being made this often (default 10)"},
 	{"keep-kv", 0, SECONDS, AT(keep_kv), CHAT, "SECONDS", "keep the KV cache of a chat that would take longer to compute again (default 10)"},
 	{"plain", 0, FLAG, AT(plain), CHAT, NULL, "no screen: one line of stdin is one message"},
 	{"progress", 0, SECONDS, AT(progress), CHAT, "SECONDS", "without the screen: tell how far an answer is when nothing came for so long (default 10; 0: never)"},
@@ -249,7 +250,7 @@ static int positionals(struct options *o, int argc, char **argv, struct err *e)
 
 static void begin(struct options *o)
 {
-	*o = (struct options){.reader = "auto", .ops = "auto", .kv_type = DTYPE_F16, .progress = 10, .keep_kv = 10};
+	*o = (struct options){.reader = "auto", .ops = "auto", .kv_type = DTYPE_F16, .progress = 10, .keep_kv = 10, .autosave = 10};
 	settings_init(&o->settings);
 	FILE *f = fopen("/dev/urandom", "re");
 	if (f && fread(&o->settings.sampler.seed, 4, 1, f) != 1)

@@ -22,7 +22,7 @@ struct options {
 	uint64_t ram, chunk_size;
 	uint32_t ctx, prefill_rows, prompt_tokens, tokens;
 	int threads;
-	double progress, keep_kv; /* seconds */
+	double progress, keep_kv, autosave; /* seconds */
 	enum dtype kv_type;
 	struct settings settings;
 	bool raw, json, stats, plain, no_color, ascii, last, help, version, go_on, no_keep, print_config, verify, delete_original;

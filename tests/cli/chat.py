@@ -78,6 +78,29 @@ def two(home):
     ok("changed by another program" in err and {("One", "Two"), ("One", "Three")} <= texts, "two programs in one session", (texts, err))
 
 
+def crash(home):
+    """What was answered before a crash is there, and can be continued."""
+    env = {**os.environ, "XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home}
+    p = subprocess.Popen([AIRLCHAT, MODEL, "--temp", "0", "--ctx", "1024", "--autosave", "0.01"], env=env,
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    p.stdin.write(b"Write a very long story about the sea.\n")
+    p.stdin.flush()
+    seen = p.stdout.read(150).decode()
+    p.kill()
+    p.wait()
+    m = load(home, saved(home)[-1])["messages"]
+    ok(len(m) == 2 and m[1]["finish"] == "cancelled" and m[1]["content"].startswith(seen[:100]), "an answer survives kill -9", (seen, m))
+    out, err, rc = chat(home, ["/continue"], "--continue")
+    ok(rc == 0 and out[0]["text"].startswith(m[1]["content"]) and len(out[0]["text"]) > len(m[1]["content"]), "and goes on", (m, out))
+    path = os.path.join(home, "airlchat", "sessions", saved(home)[-1])
+    f = load(home, saved(home)[-1])
+    f["messages"] = f["messages"][:1]
+    with open(path, "w") as out:
+        json.dump(f, out)
+    out, err, rc = chat(home, ["/retry"], "--continue")
+    ok("has no answer: /retry" in err and out[0]["text"][:5] == m[1]["content"][:5], "a message without an answer is told of", err)
+
+
 def quick(home):
     """Commands that end at once, many: none may be waited for after it has ended."""
     e = {**os.environ, "XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home}
@@ -247,7 +270,7 @@ def main():
     if not MODEL or not os.path.isfile(MODEL):
         skip("chat in plain mode", "AIRLCHAT_MODEL names no file")
         done()
-    for part in (commands, two, quick, typed, prompt, progress, kv, attach, overflow, config):
+    for part in (commands, two, crash, quick, typed, prompt, progress, kv, attach, overflow, config):
         with tempfile.TemporaryDirectory() as home:
             part(home)
             if part is commands:
