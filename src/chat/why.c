@@ -217,6 +217,8 @@ void why_fill(struct why *w, struct chat *c, const struct trace_view *t, struct 
 	if (w->now.compute_s >= 0 && out->disk_limit > 0) { /* at best: the disk at its limit */
 		out->now.disk_s = ((double)out->plan->streamed_bytes + fmax(w->now.expert_bytes, 0)) / out->disk_limit;
 		out->now.floor_s = out->now.disk_s > w->now.compute_s ? out->now.disk_s : w->now.compute_s;
+		if (out->token_s > 0 && out->now.floor_s > out->token_s) /* means over a noisy time: this was faster */
+			out->now.floor_s = out->token_s;
 	}
 	tell_help(w, out);
 }
