@@ -160,6 +160,8 @@ static bool characters(const struct grid *g, const struct cell *c, int w, bool u
 			break;
 		out[n++] = utf8 || cp < 0x7f || has(cp) ? (wchar_t)cp : plain(cp);
 	}
+	while (n > 1 && out[n - 1] == 0x200d) /* curses takes one wide character a cell: nothing is joined to it */
+		n--;
 	out[n] = L'\0';
 	return n > 0 && wcwidth(out[0]) == w;
 }

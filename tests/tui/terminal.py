@@ -203,6 +203,8 @@ def escapes_come_apart():
         t.send(b)
         time.sleep(0.01)
     tap.ok(t.until("echo: aXéb".encode()), "keys and characters that reads split", t.out[-300:])
+    t.send("family 👩‍👩‍👧 here\r".encode())
+    tap.ok(t.until("echo: .*👩.* here".encode()) and "\u200d".encode() not in t.out, "no joiner without what it joins", t.out[-300:])
     t.send(b"\x1b[200~one\r")
     time.sleep(0.1)
     t.send(b"two\x1b[20")
