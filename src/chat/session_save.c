@@ -63,11 +63,12 @@ static int write_file(struct session *s, const struct conversation *c, struct er
 	pthread_mutex_lock(&s->lock);
 	char *settings = settings_json(&s->settings), *name = s->name ? strdup(s->name) : NULL;
 	pthread_mutex_unlock(&s->lock);
-	struct session_file f = {.model = (char *)(uintptr_t)chat_model_path(s->chat), .settings = settings,
+	struct session_file f = {.model = session_model(chat_model_path(s->chat)), .settings = settings,
 		.messages = *c};
-	int rc = name && settings ? session_file_write(name, &f, e) : err_nomem(e);
+	int rc = name && settings && f.model ? session_file_write(name, &f, e) : err_nomem(e);
 	if (rc == 0)
 		session_emit_text(s, SESSION_SAVED, name);
+	free(f.model);
 	free(settings);
 	free(name);
 	return rc;
@@ -210,7 +211,8 @@ int session_load_file(struct session *s, const char *name, struct err *e)
 		return -1;
 	}
 	struct conversation *c = chat_conversation(s->chat);
-	if (f.model && strcmp(f.model, chat_model_path(s->chat))) {
+	char *model = session_model(chat_model_path(s->chat));
+	if (f.model && model && strcmp(f.model, model)) {
 		struct buf b = BUF_INIT;
 		buf_printf(&b, "this session was made with the model %s", f.model);
 		session_emit_text(s, SESSION_NOTE, buf_str(&b));
@@ -218,6 +220,7 @@ int session_load_file(struct session *s, const char *name, struct err *e)
 			ids_clear(&f.messages.m[i].ids);
 		buf_clear(&b);
 	}
+	free(model);
 	conversation_clear(c);
 	if (f.messages.n && !strcmp(f.messages.m[f.messages.n - 1].role, "user"))
 		session_emit_text(s, SESSION_NOTE, "the last message has no answer: /retry answers it, /undo takes it back");

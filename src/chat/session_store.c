@@ -396,16 +396,25 @@ void session_list_free(struct session_info *list, size_t n)
 	free(list);
 }
 
+char *session_model(const char *path)
+{
+	char *whole = realpath(path, NULL);
+	return whole ? whole : strdup(path);
+}
+
 char *session_latest(const char *model, struct err *e)
 {
 	struct session_info *list;
 	size_t n;
-	char *name = NULL;
-	if (session_list(&list, &n, e) < 0)
+	char *name = NULL, *wanted = model ? session_model(model) : NULL;
+	if (session_list(&list, &n, e) < 0) {
+		free(wanted);
 		return NULL;
+	}
 	for (size_t i = 0; i < n && !name; i++)
-		if (!model || (list[i].model && !strcmp(list[i].model, model)))
+		if (!wanted || (list[i].model && !strcmp(list[i].model, wanted)))
 			name = strdup(list[i].name);
 	session_list_free(list, n);
+	free(wanted);
 	return name;
 }

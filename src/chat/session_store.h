@@ -21,14 +21,17 @@ struct session_info {
 int session_list(struct session_info **out, size_t *n, struct err *e);
 void session_list_free(struct session_info *list, size_t n);
 
-/* The name of the last changed session of this model (NULL: of any); NULL without an error if there
+/* The name of the last changed session of this model (a path; NULL: of any); NULL without an error if there
  * is none. To be freed. */
 char *session_latest(const char *model, struct err *e);
 
 int session_name_check(const char *name, struct err *e);
 
+/* What a session remembers a model by: its path from the root, wherever it was named from. To be freed. */
+char *session_model(const char *path);
+
 struct session_file { /* what a file holds */
-	char *model;	    /* path as it was given */
+	char *model;	    /* session_model() */
 	char *settings;	    /* JSON object, name -> value as text */
 	struct conversation messages;
 };

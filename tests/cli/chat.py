@@ -50,6 +50,10 @@ def sessions(home):
     out, err, rc = chat(home, ["And you?", "/fork second", "/sessions"], "--continue")
     ok(rc == 0 and out[0]["stats"]["prompt_tokens"] > 40, "--continue goes on with the conversation", err)
     ok("* second" in err and len(saved(home)) == before + 1, "/fork makes a copy", err)
+    e = {**os.environ, "XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home}
+    r = subprocess.run([os.path.abspath(AIRLCHAT), os.path.basename(MODEL), "--temp", "0", "-n", "4", "--ctx", "512",
+                        "--continue", "-p", "Well?"], env=e, cwd=os.path.dirname(os.path.abspath(MODEL)), capture_output=True, text=True)
+    ok(r.returncode == 0 and "made with" not in r.stderr, "the model may be named from elsewhere", r.stderr)
     out, err, rc = chat(home, ["/delete second", "/open second"], "--resume", "second", "--system", "Be brief.")
     ok("there is no session" in err and "second.json" not in saved(home), "/delete deletes", err)
     _, err, rc = chat(home, [], "--resume", "../../etc/passwd")
