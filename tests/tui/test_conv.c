@@ -206,6 +206,29 @@ static void reasoning_folds(void **state)
 	assert_non_null(strstr(row(1), "answer"));
 }
 
+static void remarks_go_with_their_answer(void **state)
+{
+	(void)state;
+	convview_note(&conv, ITEM_USER, "question");
+	convview_begin(&conv, false);
+	convview_grow(&conv, false, "part", 4);
+	convview_end(&conv, 0, -1);
+	convview_remark(&conv, "stopped");
+	convview_note(&conv, ITEM_NOTE, "another note");
+	draw(60, 8);
+	assert_non_null(strstr(row(4), "stopped"));
+	convview_begin(&conv, true);
+	convview_grow(&conv, false, " and on", 7);
+	draw(60, 8);
+	assert_non_null(strstr(row(2), "part and on"));
+	assert_non_null(strstr(row(4), "another note"));
+	convview_remark(&conv, "stopped");
+	convview_restart(&conv);
+	convview_restarted(&conv);
+	draw(60, 8);
+	assert_int_equal(conv.n, 1);
+}
+
 static void found_across_broken_rows(void **state)
 {
 	size_t which, of;
@@ -422,6 +445,7 @@ int main(void)
 		cmocka_unit_test_setup(streaming_keeps_a_scrolled_view, reset),
 		cmocka_unit_test_setup(a_resized_view_stays_at_its_place, reset),
 		cmocka_unit_test_setup(reasoning_folds, reset),
+		cmocka_unit_test_setup(remarks_go_with_their_answer, reset),
 		cmocka_unit_test_setup(found_across_broken_rows, reset),
 		cmocka_unit_test_setup(found_in_folded_reasoning, reset),
 		cmocka_unit_test_setup(code_is_copied_by_number, reset),
