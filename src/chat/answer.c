@@ -190,15 +190,19 @@ static int generate(struct answer *a, size_t limit, struct err *e)
 	return rc;
 }
 
-/* The context that one answer needs by itself, or 0 for the default. */
+/* The context that one answer needs by itself, or 0 for the default. Rotated positions go on behind those that
+ * a model was trained for, learned ones end. */
 static uint32_t wanted_ctx(const struct chat *c, size_t prompt)
 {
 	size_t n = c->settings.max_tokens;
+	const bool learned = model_weight(c->model, c->model->n_layers, ROLE_POS_EMBED);
 	if (!c->cfg.one_shot)
 		return 0;
 	if (n == 0 && prompt + 1024 <= 4096)
 		return 0;
 	size_t want = prompt + (n ? n : 1024), most = c->model->ctx_train;
+	if (n && !learned && most < 4096)
+		most = 4096;
 	return (uint32_t)(most && want > most && prompt < most ? most : want);
 }
 

@@ -60,7 +60,7 @@ struct dtype_info {
 const struct dtype_info *dtype_info(enum dtype t); /* t in 1..DTYPE_COUNT-1 */
 enum dtype dtype_from_ggml(uint32_t ggml_type);	   /* DTYPE_UNKNOWN if not computed */
 enum dtype dtype_from_safetensors(const char *name);
-/* The name ggml gives type number t ("IQ2_XS"), for messages; "type 77" style text is the caller's. */
+/* The name ggml gives type number t ("IQ2_XS"), for messages; "number 77" style text is the caller's. */
 const char *dtype_ggml_name(uint32_t ggml_type); /* NULL if unknown to us */
 
 /* Bytes of n elements; 0 if n is not a multiple of the block or it overflows 64 bits. */

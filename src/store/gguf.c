@@ -151,7 +151,7 @@ static int read_tensor(struct cursor *c, struct builder *b)
 	const char *type_name = dtype_ggml_name((uint32_t)type);
 	if (!type_name) {
 		struct buf s = BUF_INIT;
-		buf_printf(&s, "type %llu", (unsigned long long)type);
+		buf_printf(&s, "number %llu", (unsigned long long)type);
 		strncpy(number, buf_str(&s), sizeof(number) - 1);
 		number[sizeof(number) - 1] = '\0';
 		buf_clear(&s);

@@ -1,6 +1,6 @@
 """Small random models of many families against transformers' logits: every kernel class, every way to cut
 the work. tests/models/make_models.py and make_remote.py wrote them (the llama-* ones: the same idea, older)."""
-import json, os, sys
+import json, os, shutil, sys, tempfile
 
 sys.path.insert(0, os.path.dirname(__file__))
 from tap import SRC, done, json_lines, ok, run  # noqa: E402
@@ -53,6 +53,27 @@ def models():
             yield name, path, own if os.path.exists(own) else folder
 
 
+def beyond_the_trained_context():
+    """An answer of -n tokens is as long as that, where positions are rotated."""
+    chars = [chr(33 + i) for i in range(72)]
+    with tempfile.TemporaryDirectory() as tmp:
+        folder = os.path.join(tmp, "model")
+        shutil.copytree(os.path.join(SRC, "tests", "models", "llama"), folder)
+        with open(os.path.join(folder, "config.json"), encoding="utf-8") as f:
+            config = dict(json.load(f), max_position_embeddings=8, eos_token_id=71)
+        with open(os.path.join(folder, "config.json"), "w", encoding="utf-8") as f:
+            json.dump(config, f)
+        with open(os.path.join(folder, "tokenizer.json"), "w", encoding="utf-8") as f:
+            json.dump({"version": "1.0", "added_tokens": [], "normalizer": None, "post_processor": None,
+                       "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False},
+                       "decoder": {"type": "ByteLevel"},
+                       "model": {"type": "BPE", "vocab": {c: i for i, c in enumerate(chars)}, "merges": []}}, f)
+        r = run(folder, "-p", "#$%&'", "--raw", "--temp", 0, "--json", "-n", 12)
+        answer = json.loads(r.stdout) if r.returncode == 0 else {}
+        ok(len(answer.get("ids", [])) == 12 and answer.get("finish") == "length",
+           "12 tokens of an answer behind a trained context of 8", r.stderr or r.stdout)
+
+
 def main():
     for name, model, golden in models():
         with open(golden, encoding="utf-8") as f:
@@ -79,6 +100,7 @@ def main():
         cuts = ALL_CUTS if name.startswith("llama") else CUTS
         for options in cuts:
             ok(logits(model, gold["tokens"], *options) == base, f"{name}: the same bits with {options}")
+    beyond_the_trained_context()
     r = run("logits", model, stdin='{"tokens": [1, 99999]}\n{"tokens": [1]}\nnonsense\n')
     lines = [json.loads(x) for x in r.stdout.split("\n") if x]
     ok(r.returncode == 1 and ["error" in x for x in lines] == [True, False, True],

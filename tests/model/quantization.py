@@ -62,6 +62,9 @@ def main():
             quantization_config={"quant_method": "compressed-tensors", "format": "pack-quantized"})), "pack-quantized")
         refused("modelopt in 4 bits", variant(tmp, "quantized-fp8-rows", None, lambda j: j.update(
             quantization_config={"quant_method": "modelopt", "quant_algo": "NVFP4"})), "NVFP4")
+        bias = "model.layers.0.mlp.gate.bias"
+        refused("a bias that the family has no place for", variant(tmp, "olmoe", lambda t: t.update(
+            {bias: ("F32", [6], b"\0" * 24)})), bias)
         w = Q + ".weight"
         refused("no absmax", variant(tmp, "quantized-nf4", drop(w + ".absmax")), w, "absmax")
         refused("an absmax too few", variant(tmp, "quantized-nf4", cut(w + ".absmax", 4)), w + ".absmax", "scale")
