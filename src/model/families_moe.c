@@ -262,7 +262,7 @@ void json_granite_moe(struct config *c, struct model *m)
 void json_granite_shared(struct config *c, struct model *m)
 {
 	json_granite_moe(c, m);
-	m->moe.shared_ffn = config_count_or_none(c, "shared_intermediate_size", 1024);
+	m->moe.shared_ffn = config_count_or_none(c, "shared_intermediate_size", 0);
 }
 
 /* Of the hybrids those whose layers all have attention. */
@@ -282,7 +282,8 @@ void json_granite_hybrid(struct config *c, struct model *m)
 		for (uint32_t i = 0; i < m->n_layers; i++)
 			m->layers[i].rope = ROPE_NONE;
 	if (config_count_or_none(c, "num_local_experts", 8)) {
-		json_granite_shared(c, m);
+		json_granite_moe(c, m);
+		m->moe.shared_ffn = config_count(c, "shared_intermediate_size", 1024);
 	} else {
 		json_granite(c, m);
 		m->ffn = config_count(c, "shared_intermediate_size", 1024);
