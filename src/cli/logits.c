@@ -101,7 +101,11 @@ int cmd_logits(const struct options *o, struct backend *b)
 		status = report(&e);
 	} else {
 		const struct engine_config ec = {ck, l.model, &plan, b, reader};
-		status = engine_open(&l.engine, &ec, &e) < 0 ? report(&e) : json_lines(one_line, &l);
+		if (engine_open(&l.engine, &ec, &e) < 0 ||
+			(o->trace_file && trace_export(engine_trace(l.engine), o->trace_file, &e) < 0))
+			status = report(&e);
+		else
+			status = json_lines(one_line, &l);
 	}
 	engine_close(l.engine);
 	if (reader)

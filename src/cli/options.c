@@ -58,7 +58,7 @@ static const struct option_row table[] = {
 	{"plot", 0, TEXT, AT(plot), BENCH | ONCE, "FILE", "write a picture (SVG) of each layer's time by cause"},
 	{"last", 0, FLAG, AT(last), LOGITS | ONCE, NULL, "print the last row only"},
 	{"stats", 0, FLAG, AT(stats), CHAT, NULL, "print statistics as JSON, the last line on stderr"},
-	{"trace", 0, TEXT, AT(trace_file), CHAT | BENCH | ONCE, "FILE", "write a Chrome trace (about:tracing, Perfetto) of every pass"},
+	{"trace", 0, TEXT, AT(trace_file), CHAT | LOGITS | BENCH | ONCE, "FILE", "write a Chrome trace (about:tracing, Perfetto) of every pass"},
 	{"save", 0, TEXT, AT(save), CHAT | ONCE, "FILE", "at the end write the conversation: Markdown; JSON or HTML by the name"},
 	{"continue", 0, FLAG, AT(go_on), CHAT | ONCE, NULL, "go on with the last chat with this model"},
 	{"resume", 0, TEXT, AT(resume), CHAT | ONCE, "NAME", "go on with the chat of this name"},

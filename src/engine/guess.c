@@ -1,52 +1,32 @@
-/* Guessing the experts of the next layer: its router, applied to the present hidden state. Reading them early
- * fills the time in which the drive would rest, but what was read for nothing was paid for with bytes, and it
- * took the place of something else. So:
- * - of the experts guessed for a layer, best first, only those ranks are read that were right lately: what was
- *   chosen then is known, read or not;
- * - wrong reads may be at most 1 in WRONG_SHARE of all that is read;
- * - from time to time some passes go with and some without guesses, in turn, and the faster way is kept. */
-#include <math.h>
+/* Guessing the experts of the next layer: its router, applied to the present hidden state. Which of them are read
+ * is the wager's choice. */
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "engine/moe.h"
 #include "engine/route.h"
-
-#define SURE 0.8f   /* share of right guesses of a rank from which on they are read */
-#define FADE 0.1f   /* weight of the last pass in the share */
-#define WRONG_SHARE 32
-#define CREDIT 8    /* wrong reads that may be had in advance, and be saved up */
-#define BLOCK 4	    /* passes of a trial with guesses, then as many without, */
-#define TRIAL 32    /* in all */
-#define KEEP 512    /* passes until the next trial */
-#define GAIN 0.99   /* guesses have to make a pass shorter by so much */
+#include "engine/wager.h"
 
 struct guess {
 	float *x, *logits; /* [hidden], [n_experts] */
 	struct chosen *chosen; /* [top_k] */
 	uint32_t *asked;       /* [top_k] */
-	uint32_t *ranks;       /* [top_k] the last guess, best first; of which layer */
-	uint32_t layer, n_ranks;
-	float *right;	       /* [n_layers * top_k] share of right guesses of each rank */
+	uint32_t *ranks;       /* [n_ranks of top_k] the last guess, best first; of which layer */
+	uint32_t layer, n_ranks, top_k;
 	size_t *router;	       /* [n_layers] first chunk of the layer's router */
-	uint32_t top_k;
-	float credit;
-	bool on;
-	uint32_t pass;	       /* of the trial, or after it */
-	int64_t with[TRIAL], without[TRIAL];
-	size_t n_with, n_without;
+	struct wager wager;
 };
 
 void guess_close(struct guess *g)
 {
 	if (!g)
 		return;
+	wager_clear(&g->wager);
 	free(g->x);
 	free(g->logits);
 	free(g->chosen);
 	free(g->asked);
 	free(g->ranks);
-	free(g->right);
 	free(g->router);
 	free(g);
 }
@@ -55,33 +35,27 @@ struct guess *guess_open(const struct engine *en)
 {
 	const struct model *m = en->c.model;
 	const struct schedule *s = &en->c.plan->schedule;
-	const size_t k = m->moe.top_k;
+	const uint32_t k = m->moe.top_k;
 	struct guess *g = calloc(1, sizeof(*g));
 	if (!g)
 		return NULL;
-	g->on = true;
-	g->top_k = m->moe.top_k;
-	g->credit = CREDIT;
+	g->top_k = k;
 	g->x = mem_array(m->hidden, sizeof(*g->x));
 	g->logits = mem_array(m->moe.n_experts, sizeof(*g->logits));
 	g->chosen = mem_array(k, sizeof(*g->chosen));
 	g->asked = mem_array(k, sizeof(*g->asked));
 	g->ranks = mem_array(k, sizeof(*g->ranks));
-	g->right = mem_array(m->n_layers * k, sizeof(*g->right));
 	g->router = mem_array(m->n_layers, sizeof(*g->router));
-	if (!g->x || !g->logits || !g->chosen || !g->asked || !g->ranks || !g->right || !g->router) {
+	if (wager_init(&g->wager, m->n_layers, k) < 0 || !g->x || !g->logits || !g->chosen || !g->asked || !g->ranks ||
+		!g->router) {
 		guess_close(g);
 		return NULL;
 	}
 	for (size_t i = s->n; i-- > 0;)
 		if (m->weights[s->chunks[i].weight].role == ROLE_ROUTER)
 			g->router[s->chunks[i].layer] = i;
-	for (size_t i = 0; i < m->n_layers * k; i++)
-		g->right[i] = 0.5f;
 	return g;
 }
-
-/* --- do they pay? ------------------------------------------------------------------------------------ */
 
 static bool is_among(const uint32_t *sorted, size_t n, uint32_t x)
 {
@@ -93,48 +67,16 @@ static bool is_among(const uint32_t *sorted, size_t n, uint32_t x)
 
 void guess_check(struct guess *g, uint32_t layer, const uint32_t *wanted, size_t n, const struct stream_experts *told)
 {
-	for (uint32_t r = 0; g->layer == layer && r < g->n_ranks; r++) {
-		float *share = &g->right[(size_t)layer * g->top_k + r];
-		*share += FADE * ((is_among(wanted, n, g->ranks[r]) ? 1.0f : 0.0f) - *share);
-	}
+	for (uint32_t r = 0; g->layer == layer && r < g->n_ranks; r++)
+		wager_rank(&g->wager, layer, r, is_among(wanted, n, g->ranks[r]));
 	g->n_ranks = 0;
-	g->credit += (float)(told->misses + told->right) / WRONG_SHARE - (float)told->wrong;
-	g->credit = g->credit < CREDIT ? g->credit : CREDIT;
-}
-
-static int by_size(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-	return (x > y) - (x < y);
-}
-
-static int64_t median(int64_t *v, size_t n)
-{
-	qsort(v, n, sizeof(*v), by_size);
-	return v[n / 2];
+	wager_reads(&g->wager, told->misses + told->right, told->wrong);
 }
 
 void guess_pass(struct guess *g, int64_t wall)
 {
-	if (g->pass < TRIAL) {
-		if (g->on)
-			g->with[g->n_with++] = wall;
-		else
-			g->without[g->n_without++] = wall;
-	}
-	g->pass++;
-	if (g->pass < TRIAL) {
-		g->on = g->pass / BLOCK % 2 == 0;
-	} else if (g->pass == TRIAL) {
-		g->on = (double)median(g->with, g->n_with) < GAIN * (double)median(g->without, g->n_without);
-	} else if (g->pass == TRIAL + KEEP) {
-		g->pass = 0;
-		g->n_with = g->n_without = 0;
-		g->on = true;
-	}
+	wager_pass(&g->wager, wall);
 }
-
-/* --- guessing ---------------------------------------------------------------------------------------- */
 
 /* The router's logits; false if its weights are not all in memory. */
 static bool ask(struct engine *en, struct guess *g, uint32_t layer)
@@ -177,7 +119,7 @@ void guess_next(struct engine *en, struct guess *g, uint32_t layer, const float 
 	g->n_ranks = g->top_k;
 	for (uint32_t r = 0; r < g->top_k; r++) {
 		g->ranks[r] = layer * m->moe.n_experts + g->chosen[r].expert;
-		if (g->on && g->credit >= 0 && g->right[(size_t)layer * g->top_k + r] >= SURE)
+		if (wager_takes(&g->wager, layer, r))
 			g->asked[n++] = g->ranks[r];
 	}
 	if (n)

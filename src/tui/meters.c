@@ -327,7 +327,7 @@ static void run_bar(struct grid *g, int y, const struct session_view *v)
 static void run_legend(struct grid *g, int y, const struct session_view *v)
 {
 	const struct glyphs *gl = g->glyphs;
-	char at[32], s[160], right[80];
+	char at[32], s[160], right[240];
 	if (v->trace.in_pass)
 		snprintf(at, sizeof(at), "%u/%u", v->trace.layer, v->n_layers);
 	else
@@ -337,9 +337,16 @@ static void run_legend(struct grid *g, int y, const struct session_view *v)
 		vram ? gl->dark : "", vram ? " in VRAM " : "", gl->medium, gl->light, gl->empty);
 	grid_puts(g, LABEL, y, g->w - LABEL, ST_DIM, s);
 	const struct trace_pass *p = meters_pass(v);
-	snprintf(right, sizeof(right), "prefetch %u deep, %s late", v->chunks_ahead,
+	int n = 0, room = g->w - LABEL - grid_width(s, strlen(s)) - 2;
+	right[0] = 0;
+	if (p && p->experts)
+		n = snprintf(right, sizeof(right), "experts %s hit %s missed %s wrong", fmt_count(FMT, p->expert_hits),
+			fmt_count(FMT, p->expert_misses), fmt_count(FMT, p->expert_wrong));
+	snprintf(s, sizeof(s), "%sprefetch %u deep, %s late", n ? "  " : "", v->chunks_ahead,
 		p ? fmt_count(FMT, p->late) : "-");
-	if (LABEL + grid_width(s, strlen(s)) + 2 + (int)strlen(right) <= g->w)
+	if (n + (int)strlen(s) <= room)
+		snprintf(right + n, sizeof(right) - (size_t)n, "%s", s);
+	if ((int)strlen(right) <= room)
 		meters_right(g, y, ST_DIM, right);
 }
 

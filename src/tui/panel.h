@@ -18,7 +18,7 @@ struct panel { /* zeroed: closed */
 	enum panel_kind kind;
 	int top, rows;		 /* first visible row of the table, and how many were visible */
 	int sort;		 /* column of the table */
-	bool reverse, copies;	 /* copies: the table has a column for them */
+	bool reverse, copies, experts; /* the table has columns for them */
 	bool frozen;		 /* the timeline holds its pass instead of following the last one */
 	uint64_t pass;		 /* the pass that is shown, when frozen */
 	double zoom, at;	 /* timeline: >= 1 (0: 1); left edge as a fraction of the pass */

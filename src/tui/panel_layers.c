@@ -9,13 +9,14 @@
 #include "tui/panel_private.h"
 
 enum column { COL_LAYER, COL_KEPT, COL_DISK, COL_RAM, COL_WAIT, COL_COPY, COL_COMPUTE, COL_OTHER, COL_LAST,
-	      COL_MEAN, COL_P95, COLUMNS };
+	      COL_MEAN, COL_P95, COL_HITS, COL_MISSES, COL_WRONG, COLUMNS };
 
 static const struct {
 	const char *name;
 	int width, rank; /* the highest ranks go first when it gets narrow */
 } columns[COLUMNS] = {{"layer", 6, 0}, {"kept", 6, 1}, {"read", 7, 4}, {"ram", 7, 8}, {"disk wait", 11, 2},
-	{"copy wait", 11, 9}, {"compute", 9, 3}, {"other", 8, 7}, {"last", 8, 5}, {"mean", 8, 6}, {"p95", 8, 5}};
+	{"copy wait", 11, 9}, {"compute", 9, 3}, {"other", 8, 7}, {"last", 8, 5}, {"mean", 8, 6}, {"p95", 8, 5},
+	{"hits", 6, 3}, {"misses", 8, 3}, {"wrong", 7, 6}}; /* of experts */
 
 struct table {
 	const struct session_view *v;
@@ -23,6 +24,11 @@ struct table {
 	int sort;
 	bool reverse;
 };
+
+static bool has_experts(const struct trace_layer *l)
+{
+	return l->expert_hits + l->expert_misses > 0;
+}
 
 static int64_t value(const struct table *t, uint32_t layer, int column)
 {
@@ -49,6 +55,12 @@ static int64_t value(const struct table *t, uint32_t layer, int column)
 		return s->mean;
 	case COL_P95:
 		return s->p95;
+	case COL_HITS:
+		return has_experts(l) ? (int64_t)l->expert_hits : -1;
+	case COL_MISSES:
+		return has_experts(l) ? (int64_t)l->expert_misses : -1;
+	case COL_WRONG:
+		return has_experts(l) ? (int64_t)l->expert_wrong : -1;
 	default:
 		return layer;
 	}
@@ -73,6 +85,8 @@ static const char *cell(struct fmt *f, const struct table *t, uint32_t layer, in
 		snprintf(f->s, sizeof(f->s), "%u", layer);
 	else if (x < 0)
 		return "-";
+	else if (column >= COL_HITS)
+		return fmt_count(f, (uint64_t)x);
 	else if (column == COL_KEPT)
 		snprintf(f->s, sizeof(f->s), "%d%%", (int)x);
 	else if (column == COL_DISK || column == COL_RAM)
@@ -82,13 +96,19 @@ static const char *cell(struct fmt *f, const struct table *t, uint32_t layer, in
 	return f->s;
 }
 
+/* Does the model, on this machine, have what the column tells? */
+static bool has_column(const struct panel *p, int column)
+{
+	return column == COL_COPY ? p->copies : column < COL_HITS || p->experts;
+}
+
 /* Which columns fit; returns the width that they take. */
-static int choose(bool show[COLUMNS], int width, bool copies)
+static int choose(const struct panel *p, bool show[COLUMNS], int width)
 {
 	int used = 0;
 	for (int rank = 0; rank < COLUMNS; rank++)
 		for (int c = 0; c < COLUMNS; c++)
-			if (columns[c].rank == rank && (c != COL_COPY || copies)) {
+			if (columns[c].rank == rank && has_column(p, c)) {
 				show[c] = used + columns[c].width <= width;
 				used += show[c] ? columns[c].width : 0;
 			}
@@ -129,7 +149,6 @@ void panel_layers_draw(struct panel *p, struct grid *g, struct rect r, struct tr
 	const struct session_view *v)
 {
 	const size_t n = (size_t)v->n_layers + 1;
-	const bool copies = v->why.plan && v->why.plan->vram_bytes;
 	bool show[COLUMNS] = {false};
 	int64_t max = 0;
 	if (!p->stats)
@@ -148,8 +167,9 @@ void panel_layers_draw(struct panel *p, struct grid *g, struct rect r, struct tr
 		max = wall > max ? wall : max;
 	}
 	qsort_r(p->order, n, sizeof(*p->order), compare, &table);
-	p->copies = copies;
-	int used = choose(show, r.w, copies);
+	p->copies = v->why.plan && v->why.plan->vram_bytes;
+	p->experts = v->trace.last.experts;
+	int used = choose(p, show, r.w);
 	p->rows = r.h - 1;
 	int last = (int)n - p->rows > 0 ? (int)n - p->rows : 0;
 	p->top = p->top > last ? last : p->top < 0 ? 0 : p->top;
@@ -178,7 +198,7 @@ bool panel_layers_key(struct panel *p, int key)
 	case PANEL_RIGHT:
 		do {
 			p->sort = (p->sort + (key == PANEL_LEFT ? COLUMNS - 1 : 1)) % COLUMNS;
-		} while (p->sort == COL_COPY && !p->copies);
+		} while (!has_column(p, p->sort));
 		break;
 	case 'r':
 		p->reverse = !p->reverse;

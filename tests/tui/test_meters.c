@@ -52,6 +52,54 @@ static void stays_inside(void **state)
 	}
 }
 
+static bool shows(const struct grid *g, const char *text)
+{
+	for (int y = 0; y < g->h; y++) {
+		char row[400];
+		for (int x = 0; x < g->w; x++)
+			row[x] = g->c[y * g->w + x].cp < 128 ? (char)g->c[y * g->w + x].cp : '?';
+		row[g->w] = 0;
+		if (strstr(row, text))
+			return true;
+	}
+	return false;
+}
+
+/* Under the run bar for the pass, in F2 for each layer, in F4; and only in models that have experts. */
+static void experts_are_told(void **state)
+{
+	(void)state;
+	for (int has = 0; has < 2; has++) {
+		struct stage st;
+		struct grid g = {.glyphs = &glyphs_ascii};
+		stage_open(&st, TOKEN);
+		struct trace_view *t = &st.v.trace;
+		t->last.experts = has;
+		t->last.expert_hits = 201;
+		t->last.expert_misses = 39;
+		t->last.expert_wrong = 7;
+		t->layers[2].expert_hits = has ? 5 : 0;
+		t->layers[2].expert_misses = has ? 3 : 0;
+		struct layout l = screen_layout(160, 40, 1, false);
+		assert_int_equal(grid_resize(&g, 160, 40), 0);
+		meters_draw(&g, &l, &st.v);
+		assert_int_equal(shows(&g, "experts 201 hit 39 missed 7 wrong"), has);
+		for (int kind = PANEL_LAYERS; kind < PANELS; kind++) {
+			struct panel p = {.kind = (enum panel_kind)kind};
+			assert_int_equal(grid_resize(&g, 160, 40), 0);
+			panel_draw(&p, &g, (struct rect){0, 0, 160, 40}, st.replay.trace, &st.v);
+			if (kind == PANEL_LAYERS) {
+				assert_int_equal(shows(&g, "  hits  misses  wrong"), has);
+				assert_int_equal(shows(&g, "     5       3      0"), has);
+				assert_int_equal(shows(&g, "     -       -      -"), has); /* dense layers */
+			}
+			panel_clear(&p);
+		}
+		grid_free(&g);
+		stage_close(&st);
+	}
+}
+
 /* In ASCII each part of a bar has a letter of its own. */
 static void letters_differ(void **state)
 {
@@ -133,6 +181,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(stays_inside),
+		cmocka_unit_test(experts_are_told),
 		cmocka_unit_test(letters_differ), cmocka_unit_test(timeline_keys), cmocka_unit_test(numbers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
