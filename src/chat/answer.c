@@ -162,6 +162,7 @@ static void fill_stats(struct answer *a, int64_t start, int64_t prefilled, int64
 	s->experts = a->c->plan.schedule.n_experts > 0;
 	s->expert_hits = v.prefills.expert_hits + v.decode.expert_hits;
 	s->expert_misses = v.prefills.expert_misses + v.decode.expert_misses;
+	s->expert_right = v.prefills.expert_right + v.decode.expert_right;
 	s->expert_wrong = v.prefills.expert_wrong + v.decode.expert_wrong;
 	if (s->experts) /* which of them a pass needs is known when it is over */
 		s->bytes_needed = s->bytes_from_disk + s->bytes_from_ram;

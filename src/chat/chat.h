@@ -37,8 +37,8 @@ struct chat_stats { /* of one answer; times in seconds, negative: not measured *
 	uint64_t passes, bytes_from_disk, bytes_from_ram, bytes_resident, bytes_needed;
 	double prefill_s, decode_s, disk_wait_s, copy_wait_s, compute_s, other_s, read_busy_s;
 	uint64_t peak_ram_bytes;
-	bool experts; /* the model has them: chosen ones that were there and that were not; read for nothing */
-	uint64_t expert_hits, expert_misses, expert_wrong;
+	bool experts; /* the model has them: chosen ones that were there and that were not; right and wrong guesses */
+	uint64_t expert_hits, expert_misses, expert_right, expert_wrong;
 };
 
 struct chat_result {

@@ -46,6 +46,7 @@ void chat_stats_json(const struct chat *c, const struct chat_stats *s, struct bu
 	buf_clear(&note);
 	put_num(out, "expert_hits", s->experts ? (double)s->expert_hits : -1, false);
 	put_num(out, "expert_misses", s->experts ? (double)s->expert_misses : -1, false);
+	put_num(out, "expert_right_guesses", s->experts ? (double)s->expert_right : -1, false);
 	put_num(out, "expert_wrong_guesses", s->experts ? (double)s->expert_wrong : -1, true);
 	buf_puts(out, "}");
 }

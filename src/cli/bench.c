@@ -202,6 +202,7 @@ static void put_pass(const char *name, const struct trace_pass *p, double n)
 	put("late_chunks", p->late, ", ");
 	put("expert_hits", p->experts ? (double)p->expert_hits : -1, ", ");
 	put("expert_misses", p->experts ? (double)p->expert_misses : -1, ", ");
+	put("expert_right_guesses", p->experts ? (double)p->expert_right : -1, ", ");
 	put("expert_wrong_guesses", p->experts ? (double)p->expert_wrong : -1, "}, ");
 }
 

@@ -162,7 +162,7 @@ static void want(struct engine *en, uint32_t layer)
 	stream_want(en->stream, st->wanted, st->n_wanted, &told);
 	guess_check(st->guess, layer, st->wanted, st->n_wanted, &told);
 	trace_experts(en->trace, &(struct trace_experts){.chosen = st->wanted, .n = (uint32_t)st->n_wanted,
-		.first_number = first, .hits = told.hits, .misses = told.misses, .wrong = told.wrong,
+		.first_number = first, .hits = told.hits, .misses = told.misses, .right = told.right, .wrong = told.wrong,
 		.wrong_bytes = told.wrong_bytes});
 }
 

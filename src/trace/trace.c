@@ -226,6 +226,7 @@ void trace_experts(struct trace *t, const struct trace_experts *x)
 	p->experts = true;
 	p->expert_hits += x->hits;
 	p->expert_misses += x->misses;
+	p->expert_right += x->right;
 	p->expert_wrong += x->wrong;
 	p->bytes_disk += x->wrong_bytes;
 	l->expert_hits += x->hits;
@@ -254,6 +255,7 @@ static void add_pass(struct trace_pass *sum, const struct trace_pass *p)
 	sum->experts |= p->experts;
 	sum->expert_hits += p->expert_hits;
 	sum->expert_misses += p->expert_misses;
+	sum->expert_right += p->expert_right;
 	sum->expert_wrong += p->expert_wrong;
 }
 

@@ -57,7 +57,8 @@ struct trace_pass {
 	uint64_t bytes_copy; /* to the device */
 	uint32_t late;	    /* chunks that were waited for */
 	bool experts;	    /* the next were counted */
-	uint64_t expert_hits, expert_misses, expert_wrong; /* wrong: read for nothing */
+	uint64_t expert_hits, expert_misses;
+	uint64_t expert_right, expert_wrong; /* guesses that were read: among the hits, and for nothing */
 };
 
 /* What a screen shows. layers is [n_layers + 1], the last one being the head; owned by the view. */
@@ -108,7 +109,8 @@ void trace_read(struct trace *t, uint32_t layer, uint64_t bytes, int64_t t0, int
 struct trace_experts {
 	const uint32_t *chosen; /* [n] borrowed: numbers, first_number being the layer's expert 0 */
 	uint32_t n, first_number;
-	uint32_t hits, misses, wrong; /* wrong: guesses that were read and are not among them */
+	uint32_t hits, misses;
+	uint32_t right, wrong; /* guesses that were read: and are among them, and are not */
 	uint64_t wrong_bytes;
 };
 void trace_experts(struct trace *t, const struct trace_experts *x);

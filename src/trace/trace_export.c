@@ -67,8 +67,8 @@ void trace_file_experts(struct trace_file *f, const struct trace_experts *x, uin
 {
 	fprintf(f->out,
 		",\n{\"name\":\"experts\",\"ph\":\"i\",\"s\":\"t\",\"pid\":1,\"tid\":%d,\"ts\":%.3f,"
-		"\"args\":{\"layer\":%u,\"pass\":%llu,\"hits\":%u,\"misses\":%u,\"wrong_guesses\":%u,\"chosen\":[",
-		LANE_ENGINE, (double)at / 1e3, layer, (unsigned long long)pass, x->hits, x->misses, x->wrong);
+		"\"args\":{\"layer\":%u,\"pass\":%llu,\"hits\":%u,\"misses\":%u,\"right_guesses\":%u,\"wrong_guesses\":%u,\"chosen\":[",
+		LANE_ENGINE, (double)at / 1e3, layer, (unsigned long long)pass, x->hits, x->misses, x->right, x->wrong);
 	for (uint32_t i = 0; i < x->n; i++)
 		fprintf(f->out, i ? ",%u" : "%u", x->chosen[i] - x->first_number);
 	fputs("]}}", f->out);

@@ -122,7 +122,8 @@ def main():
         got.append(drive / a.n)
         print(f"run {i + 1}: {wall / a.n:.4f} s/token, {drive / a.n / 1e6:.1f} MB/token, bytes / needed "
               f"{byte_ratios[-1]:.4f}, fio {speed / 1e9:.3f} GB/s, time / limit {time_ratios[-1]:.3f}; experts "
-              f"{hits / a.n:.0f} there, {misses / a.n:.0f} not, wrong guesses "
+              f"{hits / a.n:.0f} there, {misses / a.n:.0f} not, right guesses "
+              f"{(s1['expert_right_guesses'] - s0['expert_right_guesses']) / a.n:.1f}, wrong "
               f"{(s1['expert_wrong_guesses'] - s0['expert_wrong_guesses']) / a.n:.1f}",
               flush=True)
     result = {"runs": a.runs, "tokens": a.n, "s_per_token": round(statistics.median(walls), 4),

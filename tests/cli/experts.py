@@ -243,7 +243,13 @@ def check(name, path, m, folder):
     except RuntimeError as e:
         return ok(False, f"{name}: runs at the smallest budget", e)
     with open(trace, encoding="utf-8") as f:
-        events = [e for e in json.load(f) if e["ph"] != "M" and e["args"]["pass"] >= 2]
+        events = [e for e in json.load(f) if e["ph"] != "M"]
+    block = [e for e in events if e["args"]["pass"] == 0]
+    each = m.of_experts // EXPERTS // len([e for e in block if e["name"] == "experts"])  # bytes of one expert
+    wanted = sum(len(e["args"]["chosen"]) for e in block if e["name"] == "experts")
+    used = sum(e["args"]["bytes"] for e in block if e["name"] == "read")
+    ok(used <= wanted * each + m.dense(), f"{name}: a block of 8 tokens reads each of {wanted} experts once")
+    events = [e for e in events if e["args"]["pass"] >= 2]
     used = sum(e["args"]["bytes"] for e in events if e["name"] == "read")
     chosen = [len(e["args"]["chosen"]) for e in events if e["name"] == "experts"]
     most = STEPS * (m.of_experts // EXPERTS * USED + m.dense())
