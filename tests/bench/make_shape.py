@@ -260,7 +260,7 @@ def main():
     w.add("lm_head.weight", "BF16", (s[6], s[1]), head, 2 * s[6] * s[1])
     w.flush(f"model-{count:05}-of-{count:05}.safetensors")
     for name, value in (("config.json", config(s, n_layers, a.quant)), ("tokenizer.json", tokenizer(s[6])),
-                        ("model.safetensors.index.json", {"weight_map": w.index})):
+                        ("model.safetensors.index.json", {"metadata": {}, "weight_map": w.index})):
         with open(os.path.join(a.out, name), "w", encoding="utf-8") as f:
             json.dump(value, f)
 
