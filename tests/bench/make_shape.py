@@ -146,7 +146,8 @@ def write_layer(w, matrix, layer, s):
 
 def config(s, n_layers, quant):
     layers, hidden, ffn, heads, kv, dim, vocab, experts, used = s
-    c = {"model_type": "qwen3_moe" if experts else "llama", "hidden_size": hidden, "intermediate_size": ffn,
+    c = {"architectures": ["Qwen3MoeForCausalLM" if experts else "LlamaForCausalLM"],
+         "model_type": "qwen3_moe" if experts else "llama", "hidden_size": hidden, "intermediate_size": ffn,
          "num_hidden_layers": n_layers, "num_attention_heads": heads, "num_key_value_heads": kv, "head_dim": dim,
          "vocab_size": vocab, "rms_norm_eps": 1e-5, "max_position_embeddings": 8192, "tie_word_embeddings": False,
          "torch_dtype": "bfloat16", "rope_theta": 500000.0}
