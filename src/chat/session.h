@@ -112,6 +112,7 @@ struct session_view {
 	uint32_t reads_in_flight, chunks_ahead;
 	uint32_t read_layer;		    /* layer of the chunk the reader will issue next */
 	const char *reader, *device;	    /* "uring+direct", "cpu/avx2 2 threads", borrowed */
+	const char *reader_note;	    /* why it isn't the fastest kind, or NULL; borrowed */
 	struct why_view why;		    /* rates, floor, predictions */
 	struct trace_view trace;	    /* owned by the view: session_view_clear */
 };

@@ -37,6 +37,7 @@ int session_view(struct session *s, struct session_view *v)
 	v->chunks_ahead = (uint32_t)sv.ahead;
 	v->read_layer = p->schedule.chunks[sv.issued].layer;
 	v->reader = chat_reader_name(s->chat);
+	v->reader_note = chat_reader_note(s->chat);
 	return 0;
 }
 

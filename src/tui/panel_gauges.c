@@ -125,6 +125,8 @@ static void model_says(struct page *p, const struct session_view *v)
 		line(p, i ? "" : "would help", s);
 	}
 	snprintf(s, sizeof(s), "%s; reads by %s", v->device ? v->device : "-", v->reader ? v->reader : "-");
+	if (v->reader_note)
+		snprintf(s + strlen(s), sizeof(s) - strlen(s), " (%s)", v->reader_note);
 	line(p, "device", s);
 }
 

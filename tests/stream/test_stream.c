@@ -138,15 +138,19 @@ static void any_order_on_a_device(void **state)
 	try_orders(true);
 }
 
+/* When nothing more comes; the reader's thread may take a while to begin. */
 static uint64_t settled_bytes(struct fixture *f)
 {
 	struct stream_view v;
-	uint64_t last = 0;
+	uint64_t last;
+	int still = 0;
+	stream_view(f->stream, &v);
 	do {
 		last = v.bytes_read;
 		usleep(20000);
 		stream_view(f->stream, &v);
-	} while (v.in_flight || v.bytes_read != last);
+		still = v.bytes_read && !v.in_flight && v.bytes_read == last ? still + 1 : 0;
+	} while (still < 3);
 	return v.bytes_read;
 }
 
@@ -176,6 +180,32 @@ static void nothing_is_read_twice(void **state)
 				(unsigned long long)used);
 	}
 	fixture_close(&f);
+}
+
+/* When a chunk is released the read that has room now is under way: it waits for no other thread. */
+static void room_is_used_at_once(void **state)
+{
+	(void)state;
+	for (size_t r = 0; r < READERS; r++)
+		for (uint64_t seed = 0; seed < 5; seed++) {
+			struct fixture f;
+			struct stream_view before, after;
+			struct err e = ERR_INIT;
+			struct lease l;
+			size_t i = 0, freed = 0;
+			fixture_open(&f, 900 + seed, readers[r], 32, 0);
+			fixture_stream(&f, 200000);
+			settled_bytes(&f); /* the ring is full */
+			stream_view(f.stream, &before);
+			do { /* until the next chunk must fit, wherever it comes to lie */
+				assert_int_equal(stream_acquire(f.stream, i, &l, &e), 0);
+				stream_release(f.stream, &l);
+				freed += stream_resident_bytes(&f.chunks[i++]);
+			} while (freed < stream_ring_min(&f.schedule) && i < before.issued);
+			stream_view(f.stream, &after);
+			assert_true(after.issued != before.issued);
+			fixture_close(&f);
+		}
 }
 
 static void a_resident_chunk_is_read_once(void **state)
@@ -373,6 +403,7 @@ int main(void)
 		cmocka_unit_test(any_order_of_calls),
 		cmocka_unit_test(any_order_on_a_device),
 		cmocka_unit_test(nothing_is_read_twice),
+		cmocka_unit_test(room_is_used_at_once),
 		cmocka_unit_test(a_resident_chunk_is_read_once),
 		cmocka_unit_test(short_and_interrupted_reads_go_on),
 		cmocka_unit_test(an_error_once_is_no_error),
