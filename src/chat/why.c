@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/mem.h"
 #include "chat/chat_private.h"
 #include "engine/probe.h"
 
@@ -15,8 +14,6 @@
 #define PREDICT_NS 2000000000
 #define LATEST 16		  /* decode passes that make the present pace */
 #define PROBE_CHUNK ((uint64_t)1 << 20)
-#define SCRATCH_LEAST ((size_t)8 << 20) /* to time kernels on, before the engine takes its memory */
-#define SCRATCH_MOST ((size_t)96 << 20)
 #define PROBE_CTX 64
 #define WORTH 0.95		  /* an option must save this much to be told */
 
@@ -50,10 +47,8 @@ void why_free(struct why *w)
 /* Seconds of a pass; 0: not known. */
 static double time_kernels(const struct chat *c, struct backend *b, const struct schedule *s, enum dtype as)
 {
-	size_t room = (size_t)(c->cfg.ram / 4) / MEM_PAGE * MEM_PAGE;
-	room = room && room < SCRATCH_MOST ? room : SCRATCH_MOST;
 	const struct probe_work w = {.backend = b, .model = c->model, .schedule = s, .as = as, .ctx = PROBE_CTX, .quick = true,
-		.scratch = room > SCRATCH_LEAST ? room : SCRATCH_LEAST};
+		.scratch = probe_scratch(c->cfg.ram ? c->cfg.ram / 4 : UINT64_MAX)};
 	double seconds = probe_compute(&w, NULL);
 	return seconds > 0 ? seconds : 0;
 }

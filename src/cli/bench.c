@@ -133,7 +133,7 @@ static void predict(struct bench *t, double disk)
 {
 	double *weight_s = mem_array(t->model->n_weights, sizeof(*weight_s));
 	const struct probe_work w = {.backend = t->backend, .model = t->model, .schedule = &t->plan.schedule,
-		.ctx = t->prompt + t->tokens / 2};
+		.ctx = t->prompt + t->tokens / 2, .scratch = probe_scratch(t->plan.ram_bytes / 2)};
 	const struct sampler_params greedy = {.temp = 0, .top_p = 1, .repeat_penalty = 1};
 	double compute = weight_s ? probe_compute(&w, weight_s) : -1;
 	const struct predict_rates r = {.disk_bytes_per_s = disk, .latency_s = t->before.latency_s,

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/options_table.h"
+#include "engine/plan.h"
 
 #define CHAT (1u << CMD_CHAT)
 #define PLAN (1u << CMD_PLAN)
@@ -95,7 +96,7 @@ static int parse_size(const struct option_row *r, const char *s, uint64_t *out, 
 	double v = strtod(s, &end);
 	double unit = 1;
 	if (*end == '%') {
-		unit = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / 100;
+		unit = (double)plan_total_ram() / 100;
 		end++;
 	} else if (*end) {
 		static const char units[] = "kKmMgGtT";

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "base/mem.h"
 #include "cli/commands.h"
 #include "engine/predict.h"
 #include "engine/probe.h"
@@ -17,8 +16,6 @@ static const double mib = 1048576.0;
 #define OPTIONS 8
 #define PROBE_S 0.5 /* for the disk */
 #define PROBE_CTX 64 /* tokens of context in use, of which the prediction speaks */
-#define SCRATCH_LEAST ((size_t)8 << 20)
-#define SCRATCH_MOST ((size_t)96 << 20)
 
 struct speed { /* this machine, measured */
 	struct probe_disk disk;
@@ -53,10 +50,9 @@ struct measuring {
 /* The rates with the kernels' times as they are on `b` with weights `as`; false when these are not known. */
 static bool time_kernels(struct measuring *t, struct backend *b, enum dtype as)
 {
-	const size_t room = (size_t)(t->p->ram_bytes / 2) / MEM_PAGE * MEM_PAGE;
 	const struct probe_work w = {.backend = b, .model = t->m, .schedule = &t->p->schedule, .as = as,
 		.ctx = PROBE_CTX < t->p->ctx ? PROBE_CTX : t->p->ctx,
-		.scratch = room < SCRATCH_LEAST ? SCRATCH_LEAST : room < SCRATCH_MOST ? room : SCRATCH_MOST};
+		.scratch = probe_scratch(t->p->ram_bytes / 2)};
 	t->rates.weight_s = probe_compute(&w, t->weight_s) < 0 ? NULL : t->weight_s;
 	return t->rates.weight_s;
 }
@@ -100,7 +96,8 @@ static void measure(struct measuring *t)
 	struct speed *v = t->v;
 	/* Nothing is read to measure the disk where nothing streams. */
 	const bool reads = plan_streams(t->p);
-	const bool whole = reads && probe_disk(&v->disk, t->ck, t->o->reader, PROBE_S, 0, &ignored) == 0;
+	const bool whole = reads && probe_disk(&v->disk, t->ck, t->o->reader, PROBE_S,
+						 (size_t)t->p->ram_bytes / 2, &ignored) == 0;
 	if (whole)
 		probe_disk_keep(&v->disk, t->ck);
 	else

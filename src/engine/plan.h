@@ -62,7 +62,11 @@ static inline bool plan_streams(const struct plan *p)
 	return p->streamed_bytes > 0 || p->schedule.expert_bytes > p->expert_bytes;
 }
 
-uint64_t plan_free_ram(void); /* min(MemAvailable, cgroup room) now, in bytes */
+uint64_t plan_free_ram(void);  /* min(MemAvailable, cgroup room) now, in bytes */
+uint64_t plan_total_ram(void); /* min(the machine's memory, cgroup limit) */
+/* The same by the files /proc and /sys under `root`. */
+uint64_t system_free_ram(const char *root);
+uint64_t system_total_ram(const char *root);
 uint64_t plan_process_ram(void); /* resident set of this process, in bytes */
 uint64_t plan_peak_ram(void);	 /* its high-water mark */
 

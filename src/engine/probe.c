@@ -283,10 +283,28 @@ void probe_disk_keep(const struct probe_disk *d, const struct checkpoint *c)
 	free(path);
 }
 
+/* Drives that the files lie on, up to 4: each is to have its reads in flight. */
+static unsigned count_drives(const struct checkpoint *c)
+{
+	dev_t seen[4];
+	unsigned n = 0;
+	for (size_t i = 0; i < c->n_files && n < 4; i++) {
+		struct stat st;
+		unsigned k = 0;
+		if (stat(c->files[i].path, &st) < 0)
+			continue;
+		while (k < n && seen[k] != st.st_dev)
+			k++;
+		if (k == n)
+			seen[n++] = st.st_dev;
+	}
+	return n ? n : 1;
+}
+
 int probe_reader_open(struct reader **out, const char *kind, const struct checkpoint *c,
 	const struct probe_disk *d, struct err *e)
 {
-	if (reader_open(out, kind, c, NULL, d->depth ? d->depth : READER_DEPTH, e) < 0)
+	if (reader_open(out, kind, c, NULL, (d->depth ? d->depth : READER_DEPTH) * count_drives(c), e) < 0)
 		return -1;
 	if (d->request)
 		(*out)->request = d->request;

@@ -44,13 +44,16 @@ struct probe_work {
 	enum dtype as;	/* as if prepared with this dtype: predict_weight_dtype; DTYPE_UNKNOWN: as it is */
 	uint32_t ctx;	/* cells in use */
 	bool quick;	/* a quarter of the time, less exact */
-	size_t scratch; /* bytes of memory to compute on, without a model in it; 0: more than caches hold */
+	size_t scratch; /* bytes of memory to compute on, without a model in it: probe_scratch */
 };
 
 /* Seconds that computing one pass of one row takes, of experts as many as are chosen; weight_s:
  * [m.n_weights] of each weight's part, or NULL. One layer of each sort and the head are timed. Negative: not
  * known (no memory, a device of another kind, a matrix that can't have the dtype). */
 double probe_compute(const struct probe_work *w, double *weight_s);
+
+/* Bytes to compute on where there are `room`: no fewer than tell anything, no more than it takes. */
+size_t probe_scratch(uint64_t room);
 
 struct sampler_params;
 /* Seconds that choosing a token takes; negative: not known. */

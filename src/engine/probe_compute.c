@@ -10,7 +10,8 @@
 #include "engine/sampler.h"
 #include "trace/trace.h"
 
-#define SCRATCH ((size_t)96 << 20) /* weights to walk through: more than the caches hold */
+#define SCRATCH_LEAST ((size_t)8 << 20) /* weights to walk through */
+#define SCRATCH_MOST ((size_t)96 << 20) /* more than the caches hold */
 #define LAYER_NS 12000000	    /* time for one measurement of a layer */
 #define REPEATS 5		    /* measurements of which the median counts; one of what takes long */
 #define LAYER_BYTES 268435456.0	    /* of a layer larger than this a part stands for all */
@@ -334,7 +335,7 @@ static bool measure_chunks(const struct bench *t, const struct schedule *s, size
 double probe_compute(const struct probe_work *q, double *weight_s)
 {
 	struct bench t = {.q = q, .b = q->backend, .m = q->model, .ctx = q->ctx ? q->ctx : 1,
-		.scratch = q->scratch ? q->scratch : SCRATCH};
+		.scratch = q->scratch};
 	size_t bytes, rows, cols;
 	double sum = -1;
 	if (!t.b->host_memory || !measure_chunks(&t, q->schedule, &bytes, &rows, &cols))
@@ -345,6 +346,11 @@ double probe_compute(const struct probe_work *q, double *weight_s)
 		sum = time_pass(&t, q->schedule, weight_s);
 	bench_close(&t);
 	return sum;
+}
+
+size_t probe_scratch(uint64_t room)
+{
+	return room < SCRATCH_LEAST ? SCRATCH_LEAST : room > SCRATCH_MOST ? SCRATCH_MOST : (size_t)room / MEM_PAGE * MEM_PAGE;
 }
 
 double probe_sampler(const struct model *m, const struct sampler_params *p)

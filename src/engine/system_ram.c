@@ -7,83 +7,139 @@
 
 #include "engine/plan.h"
 
-static bool read_number(const char *path, uint64_t *out)
+static FILE *open_under(const char *root, const char *path)
 {
-	FILE *f = fopen(path, "re");
-	if (!f)
-		return false;
-	unsigned long long v;
-	bool ok = fscanf(f, "%llu", &v) == 1;
-	fclose(f);
-	*out = v;
-	return ok;
+	char *name = NULL;
+	FILE *f = asprintf(&name, "%s%s", root, path) < 0 ? NULL : fopen(name, "re");
+	free(name);
+	return f;
 }
 
-static uint64_t mem_available(void)
+/* The number behind `key` in a file of lines "key number", or the file's first number with an empty key;
+ * UINT64_MAX without one, also for "max". */
+static uint64_t number_in(const char *root, const char *dir, const char *file, const char *key)
 {
-	FILE *f = fopen("/proc/meminfo", "re");
-	unsigned long long kib = 0;
-	char line[128];
+	char *path = NULL, line[256];
+	FILE *f = asprintf(&path, "%s/%s", dir, file) < 0 ? NULL : open_under(root, path);
+	unsigned long long v = UINT64_MAX;
+	const size_t n = strlen(key);
 	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
+		if (!strncmp(line, key, n) && sscanf(line + n, n ? " %llu" : "%llu", &v) == 1)
 			break;
 	if (f)
 		fclose(f);
-	return kib ? (uint64_t)kib << 10 : (uint64_t)1 << 30;
+	free(path);
+	return v;
 }
 
-/* The room in the memory cgroup whose folder is `dir`, or UINT64_MAX. Page cache that the kernel can
- * drop is counted as used; the margin is the caller's. */
-static uint64_t cgroup_room(const char *dir, const char *limit_name, const char *used_name)
+static uint64_t smaller(uint64_t a, uint64_t b)
 {
-	char path[512];
-	uint64_t limit, used;
-	snprintf(path, sizeof(path), "%s/%s", dir, limit_name);
-	if (!read_number(path, &limit))
-		return UINT64_MAX;
-	snprintf(path, sizeof(path), "%s/%s", dir, used_name);
-	if (!read_number(path, &used))
-		return UINT64_MAX;
-	return limit > used ? limit - used : 0;
+	return a < b ? a : b;
 }
 
-/* The tightest limit from the process's group up to the root, cgroup v1 or v2. */
-static uint64_t cgroup_free(void)
+struct ram { /* bytes; UINT64_MAX: no limit */
+	uint64_t room, limit;
+};
+
+/* A memory cgroup's limit, and what is left of it. Cached file data count as free: the kernel drops them for
+ * whoever needs memory. */
+static struct ram cgroup_ram(const char *root, const char *dir, bool v2)
 {
-	uint64_t room = UINT64_MAX;
-	FILE *f = fopen("/proc/self/cgroup", "re");
-	char line[400];
-	while (f && fgets(line, sizeof(line), f)) {
+	struct ram r = {UINT64_MAX, UINT64_MAX};
+	uint64_t used, cache = 0;
+	if (v2) {
+		r.limit = smaller(number_in(root, dir, "memory.max", ""), number_in(root, dir, "memory.high", ""));
+		used = number_in(root, dir, "memory.current", "");
+	} else {
+		r.limit = number_in(root, dir, "memory.limit_in_bytes", "");
+		used = number_in(root, dir, "memory.usage_in_bytes", "");
+	}
+	if (r.limit == UINT64_MAX || used == UINT64_MAX)
+		return (struct ram){UINT64_MAX, r.limit};
+	static const char *const keys[2][2] = {{"total_inactive_file ", "total_active_file "},
+		{"inactive_file ", "active_file "}};
+	for (int i = 0; i < 2; i++) {
+		uint64_t bytes = number_in(root, dir, "memory.stat", keys[v2][i]);
+		cache += bytes == UINT64_MAX ? 0 : bytes;
+	}
+	used -= smaller(cache, used);
+	r.room = r.limit > used ? r.limit - used : 0;
+	return r;
+}
+
+/* The tightest limits from the group at `path` up to the root. A container may see its own group as the root, its
+ * path being the host's: what isn't there has no limit, and the way up ends at the root. */
+static struct ram path_ram(const char *root, char *path, bool v2)
+{
+	struct ram least = {UINT64_MAX, UINT64_MAX};
+	while (true) {
+		char *dir = NULL;
+		if (asprintf(&dir, "/sys/fs/cgroup%s%s", v2 ? "" : "/memory", path) < 0)
+			break;
+		struct ram r = cgroup_ram(root, dir, v2);
+		free(dir);
+		least.room = smaller(least.room, r.room);
+		least.limit = smaller(least.limit, r.limit);
+		char *slash = strrchr(path, '/');
+		if (!slash)
+			break;
+		*slash = '\0';
+	}
+	return least;
+}
+
+/* Of the memory cgroups that this process is in, v1 and v2. */
+static struct ram cgroups_ram(const char *root)
+{
+	struct ram least = {UINT64_MAX, UINT64_MAX};
+	FILE *f = open_under(root, "/proc/self/cgroup");
+	char *line = NULL;
+	size_t cap = 0;
+	while (f && getline(&line, &cap, f) > 0) { /* "4:memory:/path", "0::/path" */
 		line[strcspn(line, "\n")] = '\0';
 		char *ctl = strchr(line, ':'), *path = ctl ? strchr(ctl + 1, ':') : NULL;
 		if (!path)
 			continue;
 		*path++ = '\0';
-		bool v2 = ctl[1] == '\0';
-		if (!v2 && strcmp(ctl + 1, "memory") != 0)
+		bool v2 = ctl[1] == '\0', memory = false;
+		for (char *save = NULL, *c = strtok_r(ctl + 1, ",", &save); c; c = strtok_r(NULL, ",", &save))
+			memory = memory || !strcmp(c, "memory");
+		if (!v2 && !memory)
 			continue;
-		while (true) {
-			char dir[480];
-			snprintf(dir, sizeof(dir), "/sys/fs/cgroup%s%s", v2 ? "" : "/memory", path);
-			uint64_t r = v2 ? cgroup_room(dir, "memory.max", "memory.current")
-					: cgroup_room(dir, "memory.limit_in_bytes",
-						  "memory.usage_in_bytes");
-			room = r < room ? r : room;
-			char *slash = strrchr(path, '/');
-			if (!slash || !*path)
-				break;
-			*slash = '\0';
-		}
+		struct ram r = path_ram(root, path, v2);
+		least.room = smaller(least.room, r.room);
+		least.limit = smaller(least.limit, r.limit);
 	}
+	free(line);
 	if (f)
 		fclose(f);
-	return room;
+	return least;
+}
+
+static uint64_t meminfo(const char *root, const char *key)
+{
+	uint64_t kib = number_in(root, "/proc", "meminfo", key);
+	return kib == UINT64_MAX ? (uint64_t)1 << 30 : kib << 10;
+}
+
+uint64_t system_free_ram(const char *root)
+{
+	return smaller(meminfo(root, "MemAvailable:"), cgroups_ram(root).room);
+}
+
+uint64_t system_total_ram(const char *root)
+{
+	return smaller(meminfo(root, "MemTotal:"), cgroups_ram(root).limit);
 }
 
 uint64_t plan_free_ram(void)
 {
-	uint64_t a = mem_available(), b = cgroup_free();
-	return a < b ? a : b;
+	return system_free_ram("");
+}
+
+uint64_t plan_total_ram(void)
+{
+	return system_total_ram("");
 }
 
 uint64_t plan_process_ram(void)
