@@ -20,6 +20,7 @@
 #define BASE_GROWTH (3 * MIB)  /* what the process still adds: stacks, heap, buffers of the reader */
 #define BASE_LEAST (13 * MIB)  /* program, libraries and heap of a command that answers */
 #define TOKEN_BYTES 100        /* a vocabulary entry in the tokenizer's tables, its merges included */
+#define MARGIN_LEAST (16 * MIB) /* what a run may take beyond its budget */
 #define DEFAULT_CTX 4096
 #define EMBED_ROWS 64 /* of the embedding's rows that are remembered */
 
@@ -240,6 +241,14 @@ static uint64_t left_over(const struct plan *p, const struct model *m)
 	return m->tied ? 0 : left < all ? left : all;
 }
 
+/* What is free, less a margin. */
+static uint64_t default_ram(void)
+{
+	uint64_t avail = plan_free_ram() + plan_process_ram();
+	uint64_t margin = avail / 10 > MARGIN_LEAST ? avail / 10 : MARGIN_LEAST;
+	return avail > margin ? avail - margin : 0;
+}
+
 int plan_make(struct plan *p, const struct model *m, const struct plan_request *r, struct err *e)
 {
 	*p = (struct plan){.request = *r, .kv_type = r->kv_type,
@@ -253,8 +262,7 @@ int plan_make(struct plan *p, const struct model *m, const struct plan_request *
 		p->base_bytes = now;
 	p->backend_bytes = r->backend;
 	p->small_bytes = mem_align_up(small_bytes(m) + scales_bytes(m), MEM_PAGE);
-	uint64_t avail = plan_free_ram() + plan_process_ram();
-	p->ram_bytes = r->ram ? r->ram : avail - avail / 10;
+	p->ram_bytes = r->ram ? r->ram : default_ram();
 	if (r->ctx && r->ctx < p->prefill_rows)
 		p->prefill_rows = r->ctx;
 	p->activation_bytes = activation_bytes(m, p->prefill_rows, p->logits_rows);

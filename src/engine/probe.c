@@ -88,10 +88,12 @@ static double measure_latency(struct probing *p)
 	return best;
 }
 
-/* Bytes per second; what is read before the first eighth of the time has passed doesn't count. */
+/* Bytes per second; what is read before the first eighth of the time has passed doesn't count. A slow drive, which
+ * in this time brings little more than what was in flight, gets up to four times as long. */
 static double measure_rate(struct probing *p, double seconds)
 {
-	const int64_t start = clock_ns(), end = start + (int64_t)(seconds * 1e9);
+	const int64_t start = clock_ns(), end = start + (int64_t)(seconds * 1e9), latest = end + 3 * (end - start);
+	const uint64_t enough = 2 * (uint64_t)p->depth * p->request;
 	int64_t from = 0, to = 0;
 	uint64_t bytes = 0;
 	size_t in_flight = 0;
@@ -102,17 +104,18 @@ static double measure_rate(struct probing *p, double seconds)
 		struct read_req done[DEPTH_MAX];
 		size_t n = p->reader->ops->reap(p->reader, done, DEPTH_MAX, true);
 		int64_t now = clock_ns();
+		bool over = now >= end && (bytes >= enough || now >= latest);
 		in_flight -= n;
 		for (size_t i = 0; i < n; i++) {
 			failed |= done[i].result <= 0;
 			if (from && !to && done[i].result > 0)
 				bytes += (uint64_t)done[i].result;
-			if (!to && now < end && !failed && submit(p, done[i].tag, p->request))
+			if (!to && !over && !failed && submit(p, done[i].tag, p->request))
 				in_flight++;
 		}
 		if (n && !from && now - start > (end - start) / 8)
 			from = now;
-		if (n && !to && now >= end)
+		if (n && !to && over)
 			to = now;
 	}
 	return failed || !from || to <= from ? -1 : (double)bytes / ((double)(to - from) / 1e9);

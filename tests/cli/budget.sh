@@ -28,6 +28,40 @@ mib=$((least / 1048576))
 	tap ok "one less is refused" || tap "not ok" "one less is refused"
 rm -f "${TMPDIR:-/tmp}/budget.$$"
 
+ram_of() { sed 's/.*"ram_bytes": \([0-9]*\).*/\1/'; }
+in_group() { sh -c 'echo $$ >"$0/cgroup.procs" && exec timeout 100 "$@"' "$group" "$@"; }
+echo 200M >"$group/memory.limit_in_bytes"
+half=$(in_group "$bin" plan "$model" --ctx 256 --json --ram 50% | ram_of)
+[ "$half" -eq $((100 * 1048576)) ] && tap ok "a percentage is of the group's limit" ||
+	tap "not ok" "a percentage is of the group's limit ($half)"
+left=$(in_group "$bin" plan "$model" --ctx 256 --json | ram_of)
+[ "$left" -le $((184 * 1048576)) ] && [ "$left" -gt $((120 * 1048576)) ] &&
+	tap ok "the default is what the group has left, less a margin" ||
+	tap "not ok" "the default is what the group has left, less a margin ($left)"
+
+# One budget for a long prompt, one for each sort of small model.
+echo 0 >"$group/memory.max_usage_in_bytes"
+least=$("$bin" plan "$model" --ctx 2048 --json | sed 's/.*"min_ram_bytes": \([0-9]*\).*/\1/')
+echo $((least + 16777216)) >"$group/memory.limit_in_bytes"
+i=0
+while [ $i -lt 120 ]; do echo "The quick brown fox, number $i, jumps."; i=$((i + 1)); done |
+	in_group "$bin" "$model" --ctx 2048 --ram "$least" -p - -n 2 --temp 0 >/dev/null 2>&1
+rc=$?
+[ $rc -eq 0 ] && [ "$(cat "$group/memory.failcnt")" -eq 0 ] && tap ok "a prompt of 1400 tokens at the smallest budget" ||
+	tap "not ok" "a prompt of 1400 tokens at the smallest budget ($rc)"
+"$bin" "$model" --ctx 2048 --ram $((least - 1)) -p x -n 1 >/dev/null 2>&1
+[ $? -eq 1 ] && tap ok "one byte less is refused" || tap "not ok" "one byte less is refused"
+for small in mixtral deepseek-v3 gpt-oss quantized-nf4-double; do
+	dir=$srcdir/tests/models/$small
+	least=$("$bin" plan "$dir" --ctx 64 --json | sed 's/.*"min_ram_bytes": \([0-9]*\).*/\1/')
+	echo $((least + 16777216)) >"$group/memory.limit_in_bytes"
+	in_group "$bin" bench "$dir" --ctx 64 --ram "$least" --prompt-tokens 40 --tokens 8 >/dev/null 2>&1
+	rc=$?
+	[ $rc -eq 0 ] && [ "$(cat "$group/memory.failcnt")" -eq 0 ] && tap ok "$small at the smallest budget" ||
+		tap "not ok" "$small at the smallest budget ($rc)"
+	echo 0 >"$group/memory.failcnt"
+done
+
 want=$("$bin" "$model" --ctx 256 -p "Count to ten." -n 8 --temp 0 2>/dev/null)
 for reader in auto pread; do
 	for ram in $mib $((mib + 20)) $((mib + 60)); do
