@@ -141,6 +141,8 @@ static void measure(struct probe_disk *out, struct probing *p, double seconds)
 	size_t chosen = 0;
 	set(p, 0);
 	out->bytes_per_s = measure_rate(p, seconds / 2);
+	if (out->bytes_per_s > 0 && out->bytes_per_s <= SLOW) /* other requests are not tried: there is time */
+		out->bytes_per_s = measure_rate(p, seconds);
 	for (size_t i = 0; i < SETTINGS; i++)
 		gain[i] = out->bytes_per_s > SLOW ? 1000 : 0; /* of the worst round */
 	for (size_t k = 0; out->bytes_per_s > SLOW && k < ROUNDS; k++) {

@@ -220,7 +220,7 @@ int folders_link(const struct work *w, uint32_t file, struct err *e)
 /* --- space -------------------------------------------------------------------------------------- */
 
 /* Bytes that deleting the sources frees on device `dev` once file `at` is written; the last file that
- * needs a source frees it. */
+ * needs a source frees it, unless it has another name elsewhere. */
 static uint64_t freed_by(const struct work *w, uint32_t at, dev_t dev)
 {
 	uint64_t bytes = 0;
@@ -231,7 +231,7 @@ static uint64_t freed_by(const struct work *w, uint32_t at, dev_t dev)
 				if (w->layout.files[i].pieces[k]->from->file == s)
 					last = i;
 		struct stat st;
-		if (last == at && stat(w->paths[s], &st) == 0 && st.st_dev == dev)
+		if (last == at && stat(w->paths[s], &st) == 0 && st.st_dev == dev && st.st_nlink == 1)
 			bytes += (uint64_t)st.st_size;
 	}
 	return bytes;

@@ -72,6 +72,72 @@ static void walks(void **state)
 	near(walked(100, 1, 0.001, rate, 16 * MIB, 0.004), 1.0, 1e-6); /* which a deep ring hides */
 }
 
+/* 96 chunks of 1 MiB, 8 in a matrix, matrices on two drives in turn. */
+static double striped(uint64_t ring)
+{
+	struct plan p = {.ring_bytes = ring, .streamed_bytes = 96 * MIB};
+	struct model m = {0};
+	struct predicted out;
+	struct chunk chunks[96];
+	uint8_t tiers[96] = {TIER_DISK};
+	for (uint32_t i = 0; i < 96; i++)
+		chunks[i] = (struct chunk){.weight = i / 8, .bytes = MIB, .data = {.offset = i * MIB, .bytes = MIB}};
+	p.schedule = (struct schedule){.chunks = chunks, .n = 96, .bytes = 96 * MIB};
+	p.tiers = tiers;
+	const struct predict_rates r = {.disk_bytes_per_s = 96.0 * (double)MIB, .compute_s = 0, .drives = 2};
+	predict_token(&out, &p, &m, &r);
+	assert_true(fabs(out.disk_s - 0.5) < 1e-9);
+	return out.token_s;
+}
+
+static void two_drives(void **state)
+{
+	(void)state;
+	assert_int_equal(TIER_DISK, 0);
+	near(striped(16 * MIB), 0.5, 0.02);		       /* the next matrix is read beside this one */
+	near(striped(5 * MIB), 0.5, 0.02); /* also when the ring holds half of one */
+	near(striped(MIB), 1.0, 1e-6);		       /* one chunk at a time */
+	assert_true(striped(2 * MIB) < 0.95);
+}
+
+/* Two layers of 4 experts of 1 MiB, 2 of them chosen, beside a dense chunk each. */
+static void experts(void **state)
+{
+	(void)state;
+	struct chunk dense[2] = {{.bytes = MIB, .data = {.bytes = MIB}}, {.layer = 1, .bytes = MIB, .data = {.bytes = MIB}}};
+	struct chunk chunks[8];
+	uint32_t first[9];
+	uint8_t tiers[2] = {TIER_RAM, TIER_RAM};
+	struct model m = {.n_layers = 2, .moe = {.n_experts = 4, .top_k = 2}};
+	for (uint32_t i = 0; i < 8; i++) {
+		chunks[i] = (struct chunk){.layer = i / 4, .bytes = MIB, .data = {.bytes = MIB}};
+		first[i] = i;
+	}
+	first[8] = 8;
+	struct plan p = {.ring_bytes = MIB, .tiers = tiers, .schedule = {.chunks = dense, .n = 2, .expert_chunks = chunks,
+		.n_expert_chunks = 8, .expert_first = first, .n_experts = 4, .bytes = 2 * MIB, .expert_bytes = 8 * MIB}};
+	struct predicted out;
+	struct predict_rates r = {.disk_bytes_per_s = 100.0 * (double)MIB, .compute_s = 0.006, .expert_miss = -1};
+	predict_token(&out, &p, &m, &r); /* none in memory: 4 MiB are read, nothing else to do meanwhile but the first */
+	near(out.expert_bytes, 4 * (double)MIB, 1e-9);
+	near(out.disk_s, 0.04, 1e-9);
+	near(out.compute_s, 0.006, 1e-9);
+	near(out.token_s, 0.002 + 0.04 + 2 * 0.001, 1e-6);
+	p.expert_bytes = 4 * MIB; /* half of them */
+	predict_token(&out, &p, &m, &r);
+	near(out.disk_s, 0.02, 1e-9);
+	r.expert_miss = 0.25; /* measured */
+	predict_token(&out, &p, &m, &r);
+	near(out.disk_s, 0.01, 1e-9);
+	r.expert_miss = 0;
+	predict_token(&out, &p, &m, &r);
+	near(out.token_s, 0.006, 1e-9);
+	r.disk_bytes_per_s = -1;
+	r.expert_miss = -1;
+	predict_token(&out, &p, &m, &r);
+	assert_true(out.token_s < 0 && out.floor_s < 0 && out.disk_s < 0);
+}
+
 static void unknown_stays_unknown(void **state)
 {
 	(void)state;
@@ -239,6 +305,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(walks),
+		cmocka_unit_test(two_drives),
+		cmocka_unit_test(experts),
 		cmocka_unit_test(unknown_stays_unknown),
 		cmocka_unit_test(recommended_is_true),
 	};
