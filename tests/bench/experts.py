@@ -11,54 +11,19 @@ the drive / fio's bandwidth). fio runs before and after each pair. --bps, --cap:
 which expert_cache.py takes what was chosen.
 """
 import argparse
-import atexit
 import glob
 import json
 import os
+import resource
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 
-GROUP = f"/sys/fs/cgroup/blkio/airlchat-bench.{os.getpid()}"
-MEMORY = f"/sys/fs/cgroup/memory/airlchat-bench.{os.getpid()}"
+import stream_limit as limit
 
 
-@atexit.register
-def remove_groups():
-    for group in GROUP, MEMORY:
-        if os.path.isdir(group):
-            os.rmdir(group)
-
-
-def put(path, value):
-    with open(path, "w") as f:
-        f.write(str(value))
-
-
-def run(cmd, groups):
-    """Returns stdout, the last line of stderr, bytes from the drive."""
-    def enter():
-        for group in groups:
-            put(f"{group}/cgroup.procs", 0)
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        p = subprocess.Popen(cmd, stdout=out, stderr=err, stdin=subprocess.DEVNULL, preexec_fn=enter)
-        _, status, usage = os.wait4(p.pid, 0)
-        p.returncode = os.waitstatus_to_exitcode(status)
-        out.seek(0)
-        err.seek(0)
-        text = err.read().decode()
-        if p.returncode:
-            sys.exit(f"{cmd[0]}: status {p.returncode}: {text[-400:]}")
-        return out.read().decode(), text.strip().splitlines()[-1:], usage.ru_inblock * 512
-
-
-def fio(path, seconds, groups):
-    out, _, _ = run(["fio", "--name=a", f"--filename={path}", "--rw=read", "--bs=1M", "--iodepth=32",
-                     "--ioengine=io_uring", "--direct=1", "--time_based", f"--runtime={seconds}", "--ramp_time=1",
-                     "--readonly", "--output-format=json"], groups)
-    return json.loads(out)["jobs"][0]["read"]["bw_bytes"]
+def drive_bytes():
+    """What ended children got from the drive."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_inblock * 512
 
 
 def passes_after(trace, skip):
@@ -89,27 +54,21 @@ def main():
     a, a.options = ap.parse_known_args()  # what is not known here is airlchat's
     files = [a.model] if os.path.isfile(a.model) else glob.glob(a.model + "/*.safetensors")
     path = max(files, key=os.path.getsize)
-    throttled, capped = [], []
     if a.bps:
-        st = os.stat(path)
-        os.makedirs(GROUP, exist_ok=True)
-        put(f"{GROUP}/blkio.throttle.read_bps_device", f"{os.major(st.st_dev)}:{os.minor(st.st_dev)} {a.bps}")
-        throttled = [GROUP]
-    if a.cap:
-        os.makedirs(MEMORY, exist_ok=True)
-        put(f"{MEMORY}/memory.limit_in_bytes", a.cap << 20)
-        capped = [MEMORY]
+        limit.throttle(path, a.bps)
     trace = a.keep or tempfile.mkstemp(suffix=".json")[1]
-    byte_ratios, time_ratios, walls, got = [], [], [], []
-    before = fio(path, a.seconds, throttled)
+    byte_ratios, time_ratios, walls, got, peaks = [], [], [], [], []
+    before = limit.fio(path, a.seconds, a.bps)
     for i in range(a.runs):
         sides = []
         for n in a.warm, a.warm + a.n:
-            _, err, drive = run([a.airlchat, a.model, "--ram", a.ram, "--raw", "-p", "Once upon a time", "-n", str(n),
-                                 "--temp", "1", "--seed", str(i + 1), "--stats", "--trace", trace, *a.options],
-                                throttled + capped)
-            sides.append((json.loads(err[0]), drive))
-        after = fio(path, a.seconds, throttled)
+            start = drive_bytes()
+            p = limit.run([a.airlchat, a.model, "--ram", a.ram, "--raw", "-p", "Once upon a time", "-n", str(n),
+                           "--temp", "1", "--seed", str(i + 1), "--stats", "--trace", trace, *a.options], a.bps, a.cap)
+            sides.append((json.loads(p.stderr.strip().splitlines()[-1]), drive_bytes() - start))
+            if a.cap:
+                peaks.append(limit.peak_mib())
+        after = limit.fio(path, a.seconds, a.bps)
         speed = (before + after) / 2
         before = after
         (s0, d0), (s1, d1) = sides
@@ -131,10 +90,8 @@ def main():
               "bytes_per_needed": round(statistics.median(byte_ratios), 4),
               "time_per_limit": round(statistics.median(time_ratios), 3)}
     if a.cap:
-        with open(f"{MEMORY}/memory.max_usage_in_bytes", encoding="utf-8") as f:
-            result["peak_mib"] = int(f.read()) >> 20
+        result["peak_mib"] = max(peaks)
     print(json.dumps(result))
-    time.sleep(0.1)  # until the groups are empty
     if not a.keep:
         os.unlink(trace)
 
