@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "trace/trace.h"
 
 #define FADE 0.1f /* weight of the last pass in a rank's share */
 
@@ -40,16 +41,9 @@ void wager_reads(struct wager *w, uint32_t useful, uint32_t wrong)
 	w->credit = w->credit < WAGER_CREDIT ? w->credit : WAGER_CREDIT;
 }
 
-static int by_size(const void *a, const void *b)
+static double median(const struct wager *w, bool on)
 {
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-	return (x > y) - (x < y);
-}
-
-static double median(int64_t *v, size_t n)
-{
-	qsort(v, n, sizeof(*v), by_size);
-	return (double)v[n / 2];
+	return (double)trace_percentile(w->walls[on], w->n[on], 0.5);
 }
 
 void wager_pass(struct wager *w, int64_t wall)
@@ -60,7 +54,7 @@ void wager_pass(struct wager *w, int64_t wall)
 	if (w->pass < WAGER_TRIAL) {
 		w->on = w->pass / WAGER_BLOCK % 2 == 0;
 	} else if (w->pass == WAGER_TRIAL) {
-		w->on = median(w->walls[1], w->n[1]) < WAGER_GAIN * median(w->walls[0], w->n[0]);
+		w->on = median(w, true) < WAGER_GAIN * median(w, false);
 	} else if (w->pass == WAGER_TRIAL + WAGER_KEEP) {
 		w->pass = 0;
 		w->n[0] = w->n[1] = 0;
