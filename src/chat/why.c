@@ -12,7 +12,6 @@
 #define RATE_NS 500000000
 #define LEAST_BUSY_NS 20000000	  /* less reading than this in a half second tells nothing */
 #define PREDICT_NS 2000000000
-#define LATEST 16		  /* decode passes that make the present pace */
 #define PROBE_CHUNK ((uint64_t)1 << 20)
 #define PROBE_CTX 64
 #define WORTH 0.95		  /* an option must save this much to be told */
@@ -194,14 +193,9 @@ void why_fill(struct why *w, struct chat *c, const struct trace_view *t, struct 
 	out->n_rates = w->n_rates;
 	if (w->n_rates && w->rates[w->n_rates - 1] > 0)
 		out->disk_now = w->rates[w->n_rates - 1];
-	uint32_t n = t->n_history < LATEST ? t->n_history : LATEST;
-	int64_t sum = 0;
-	for (uint32_t i = 0; i < n; i++)
-		sum += t->history[t->n_history - 1 - i];
-	if (n) {
-		out->token_s = (double)sum / 1e9 / n;
+	out->token_s = trace_pace(t);
+	if (t->n_history)
 		out->token_p95_s = (double)trace_percentile(t->history, t->n_history, 0.95) / 1e9;
-	}
 	int64_t now = clock_ns();
 	if (t->n_decode >= 2 && t->passes != w->predict_passes && now - w->predict_time > PREDICT_NS) {
 		w->predict_time = now;

@@ -58,13 +58,10 @@ static void tell_prompt(const struct progress *p, double took)
 static void tell_tokens(const struct progress *p)
 {
 	const struct trace_view *v = &p->view;
-	uint32_t n = v->n_history < 16 ? v->n_history : 16;
-	int64_t sum = 0;
+	const double pace = trace_pace(v);
 	fprintf(stderr, "airlchat: %llu token%s so far", (unsigned long long)v->n_decode + 1, v->n_decode ? "s" : "");
-	for (uint32_t i = 0; i < n; i++)
-		sum += v->history[v->n_history - 1 - i];
-	if (n)
-		fprintf(stderr, ", %.3g s each", (double)sum / 1e9 / n);
+	if (pace >= 0)
+		fprintf(stderr, ", %.3g s each", pace);
 	if (v->in_pass)
 		fprintf(stderr, ", the next one is %.0f%% done", 100 * part(v));
 	fputc('\n', stderr);

@@ -130,6 +130,7 @@ void trace_log_clear(struct trace_log *l);
 void trace_lanes(const struct trace_log *l, int64_t t0, int64_t t1, uint32_t n, float *out);
 
 int64_t trace_percentile(const int64_t *v, size_t n, double p); /* -1 when n is 0 */
+double trace_pace(const struct trace_view *v); /* seconds a token: mean of the latest decode passes; -1: none */
 
 /* Chrome trace format (JSON array of events) to a file, from now on; closed by trace_free. Lanes:
  * 1 engine, 2 copies, 10 and up reads, as many as overlap. */

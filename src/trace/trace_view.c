@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "trace/trace_private.h"
 
+#define LATEST 16 /* decode passes that make the present pace */
+
 int trace_view(struct trace *t, struct trace_view *v)
 {
 	size_t n = (size_t)t->view.n_layers + 1;
@@ -41,6 +43,15 @@ int64_t trace_percentile(const int64_t *v, size_t n, double p)
 	qsort(s, n, sizeof(*s), by_size);
 	size_t i = (size_t)(p * (double)(n - 1) + 0.5); /* nearest rank */
 	return s[i < n ? i : n - 1];
+}
+
+double trace_pace(const struct trace_view *v)
+{
+	uint32_t n = v->n_history < LATEST ? v->n_history : LATEST;
+	int64_t sum = 0;
+	for (uint32_t i = 0; i < n; i++)
+		sum += v->history[v->n_history - 1 - i];
+	return n ? (double)sum / 1e9 / n : -1;
 }
 
 void trace_layers(struct trace *t, struct trace_layer_stats *out)
