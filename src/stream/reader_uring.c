@@ -125,14 +125,12 @@ static size_t take(struct uring_reader *r, struct read_req *done, size_t max, bo
 		struct slot *s = &r->slots[tag];
 		pthread_mutex_lock(&r->lock); /* whoever submitted it may be another thread */
 		done[n] = s->req;
-		pthread_mutex_unlock(&r->lock);
-		done[n].result = result_of(r, &done[n], result);
-		n++;
-		pthread_mutex_lock(&r->lock);
 		s->next_free = r->free_slot;
 		r->free_slot = (unsigned)tag;
 		r->in_flight--;
 		pthread_mutex_unlock(&r->lock);
+		done[n].result = result_of(r, &done[n], result);
+		n++;
 	}
 	return n;
 }
