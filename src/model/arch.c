@@ -429,7 +429,7 @@ const struct arch arch_table[] = {
 		"transformer.", &names_gptj, NULL, NULL, NULL, json_gptj, NULL},
 	{"gpt_neo", NULL, ARCH_LAYER_NORM | ARCH_NO_ROPE, ROPE_HALF, ROPE_HALF,
 		{2048, 0, 24, 16, 0, 0, 50257, 2048, 1e-5, 10000, 0, ACT_GELU_TANH, true, 0},
-		"transformer.", &names_gpt_neo, NULL, NULL, NULL, json_gpt_neo, NULL},
+		"transformer.", &names_gpt2, &names_gpt_neo, NULL, NULL, json_gpt_neo, NULL},
 	{"gpt_bigcode", "starcoder", ARCH_LAYER_NORM | ARCH_NO_ROPE, ROPE_HALF, ROPE_HALF,
 		{768, 0, 12, 12, 0, 0, 50257, 1024, 1e-5, 10000, 0, ACT_GELU_TANH, true, 0},
 		"transformer.", &names_gpt2, NULL, &names_gguf, &names_gguf_gpt2, json_bigcode, NULL},

@@ -19,25 +19,14 @@ role_names names_gptj = {
 	[ROLE_HEAD_BIAS] = "lm_head.bias",
 };
 
-role_names names_gpt_neo = {
-	[ROLE_EMBED] = "@wte.weight",
-	[ROLE_POS_EMBED] = "@wpe.weight",
-	[ROLE_ATTN_NORM] = "@h.%u.ln_1.weight",
-	[ROLE_ATTN_NORM_BIAS] = "@h.%u.ln_1.bias",
+role_names names_gpt_neo = { /* over GPT-2's */
+	[ROLE_QKV] = "",
+	[ROLE_QKV_BIAS] = "",
 	[ROLE_Q] = "@h.%u.attn.attention.q_proj.weight",
 	[ROLE_K] = "@h.%u.attn.attention.k_proj.weight",
 	[ROLE_V] = "@h.%u.attn.attention.v_proj.weight",
 	[ROLE_O] = "@h.%u.attn.attention.out_proj.weight",
 	[ROLE_O_BIAS] = "@h.%u.attn.attention.out_proj.bias",
-	[ROLE_FFN_NORM] = "@h.%u.ln_2.weight",
-	[ROLE_FFN_NORM_BIAS] = "@h.%u.ln_2.bias",
-	[ROLE_UP] = "@h.%u.mlp.c_fc.weight",
-	[ROLE_UP_BIAS] = "@h.%u.mlp.c_fc.bias",
-	[ROLE_DOWN] = "@h.%u.mlp.c_proj.weight",
-	[ROLE_DOWN_BIAS] = "@h.%u.mlp.c_proj.bias",
-	[ROLE_OUT_NORM] = "@ln_f.weight",
-	[ROLE_OUT_NORM_BIAS] = "@ln_f.bias",
-	[ROLE_HEAD] = "lm_head.weight",
 };
 
 role_names names_exaone = {
