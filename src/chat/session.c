@@ -48,7 +48,8 @@ static void start_early(struct session *s)
 static void *engine_thread(void *arg)
 {
 	struct session *s = arg;
-	why_probe(s->why, s->chat);
+	if (s->watched)
+		why_probe(s->why, s->chat);
 	start_early(s);
 	for (struct command *c; (c = (struct command *)queue_wait(&s->commands));) {
 		session_do(s, c);
@@ -98,6 +99,7 @@ int session_open(struct session **out, struct chat *chat, const struct session_o
 	}
 	s->chat = chat;
 	s->keep = o->keep;
+	s->watched = o->watched;
 	s->kv_worth_s = o->kv_worth_s;
 	s->autosave_s = o->autosave_s;
 	s->commands.fd = s->events.fd = -1;

@@ -9,6 +9,7 @@ struct session_options {
 	bool keep;	    /* save after each message under $XDG_DATA_HOME */
 	double kv_worth_s;  /* a KV cache that takes longer than this to compute again is kept at the end */
 	double autosave_s;  /* an answer being made is saved this often */
+	bool watched;	    /* session_view will be asked: what it predicts from is measured at the start */
 	const char *resume; /* a session's name to go on with, or NULL: a new one */
 };
 

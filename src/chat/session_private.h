@@ -37,6 +37,7 @@ struct session {
 	atomic_bool busy, stopping;
 	atomic_uint_fast64_t tokens, tokens_before, prefill_done, prefill_total; /* before: this answer */
 	struct buf attached;	/* the UI's thread: files in front of the next message */
+	bool watched;		/* session_view is asked */
 	bool save_failed;	/* the engine thread's: told once */
 	uint32_t attempt;	/* likewise: how often the last answer was made anew */
 	bool kv_wanted;		/* likewise: a kept KV cache may be there to read */

@@ -9,9 +9,10 @@
 
 int report(const struct err *e); /* the sentence on stderr; returns the exit status */
 
-/* Open the chat that the options name, and the session on it. */
+/* Open the chat that the options name, and the session on it. watched: by the screen. */
 int chat_open_with(struct chat **c, const struct options *o, struct backend *b, struct err *e);
-int session_open_with(struct session **s, struct chat *c, const struct options *o, struct err *e);
+int session_open_with(struct session **s, struct chat *c, const struct options *o, bool watched,
+	struct err *e);
 
 struct printer { /* of answers, to stdout */
 	bool quiet;    /* prints nothing */

@@ -195,7 +195,7 @@ int cmd_plain(const struct options *o, struct backend *b)
 	struct plain p = {.o = o, .out = {.quiet = o->json, .terminal = isatty(STDOUT_FILENO)}};
 	int status;
 	if ((o->prompt && read_prompt(o, &prompt, &e) < 0) || chat_open_with(&c, o, b, &e) < 0 ||
-	    session_open_with(&p.s, c, o, &e) < 0) {
+	    session_open_with(&p.s, c, o, false, &e) < 0) {
 		status = report(&e);
 	} else {
 		interrupt_watch(c);

@@ -62,10 +62,12 @@ int chat_open_with(struct chat **c, const struct options *o, struct backend *b, 
 	return chat_open(c, &cfg, e);
 }
 
-int session_open_with(struct session **s, struct chat *c, const struct options *o, struct err *e)
+int session_open_with(struct session **s, struct chat *c, const struct options *o, bool watched,
+	struct err *e)
 {
 	char *latest = NULL;
-	struct session_options so = {.keep = !o->no_keep, .kv_worth_s = o->keep_kv, .autosave_s = o->autosave, .resume = o->resume};
+	struct session_options so = {.keep = !o->no_keep, .kv_worth_s = o->keep_kv, .autosave_s = o->autosave,
+		.watched = watched, .resume = o->resume};
 	if (o->go_on && !o->resume) {
 		struct err why = ERR_INIT;
 		so.resume = latest = session_latest(o->model, &why);

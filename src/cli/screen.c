@@ -13,7 +13,7 @@ int cmd_screen(const struct options *o, struct backend *b)
 	struct session *s = NULL;
 	struct tui_options t = {.theme = o->theme, .ascii = o->ascii, .no_color = o->no_color};
 	int status = 0;
-	if (chat_open_with(&c, o, b, &e) < 0 || session_open_with(&s, c, o, &e) < 0 ||
+	if (chat_open_with(&c, o, b, &e) < 0 || session_open_with(&s, c, o, true, &e) < 0 ||
 		tui_run(s, &t, &e) < 0)
 		status = report(&e);
 	else
