@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/file.h"
 #include "chat/session.h"
 #include "chat/session_store.h"
 
@@ -20,7 +21,7 @@ const struct chat_command chat_commands[] = {
 	{"/edit", "[N] TEXT", "replace your message N (without N: the last) and answer it"},
 	{"/drop", "[N]", "forget the N oldest questions and answers (default 1)"},
 	{"/clear", "", "forget the conversation"},
-	{"/save", "FILE", "write the conversation (Markdown; JSON or HTML by its name)"},
+	{"/save", "FILE", "write the conversation (Markdown; .json or .html by name); /save! replaces"},
 	{"/new", "[NAME]", "begin a new session"},
 	{"/open", "NAME", "go on with a saved session"},
 	{"/sessions", "", "list the saved sessions"},
@@ -102,6 +103,22 @@ char *command_path(const char *arg)
 	}
 	buf_add(&b, arg, n);
 	return b.p ? buf_take(&b) : strdup("");
+}
+
+char *command_target(const char *name, const char *arg, struct err *e)
+{
+	const bool replace = *arg == '!';
+	char *path = command_path(arg + replace + strspn(arg + replace, " "));
+	if (!path)
+		err_nomem(e);
+	else if (!*path)
+		err_set(e, ERR_USAGE, "%s needs a file name", name);
+	else if (!replace && file_exists(path))
+		err_set(e, ERR_USAGE, "%s exists; %s! %s replaces it", path, name, path);
+	else
+		return path;
+	free(path);
+	return NULL;
 }
 
 static void do_read(struct session *s, const char *arg, struct buf *out)
@@ -203,10 +220,8 @@ static void do_clear(struct session *s, const char *arg, struct buf *out)
 static void do_save(struct session *s, const char *arg, struct buf *out)
 {
 	struct err e = ERR_INIT;
-	char *path = command_path(arg);
-	if (!path || !*path)
-		say(out, "/save needs a file name");
-	else if (session_save(s, path, &e) < 0)
+	char *path = command_target("/save", arg, &e);
+	if (!path || session_save(s, path, &e) < 0)
 		say(out, e.msg);
 	else
 		buf_printf(out, "saved %s\n", path);
@@ -296,6 +311,16 @@ static const struct {
 } aliases[] = {{"/exit", "/quit"}, {"/bye", "/quit"}, {"/q", "/quit"}, {"/?", "/help"}, {"/regen", "/retry"},
 	{"/resume", "/open"}, {"/export", "/save"}};
 
+/* Only what writes a file may be followed by a "!", for replacing one. */
+static bool writes(const char *name, size_t len)
+{
+	static const char *const writers[] = {"/save", "/export", "/trace", "/plot"};
+	for (size_t i = 0; i < sizeof(writers) / sizeof(*writers); i++)
+		if (strlen(writers[i]) == len && !strncmp(writers[i], name, len))
+			return true;
+	return false;
+}
+
 bool command_is(const char *line)
 {
 	size_t n = 1;
@@ -303,12 +328,14 @@ bool command_is(const char *line)
 		return false;
 	while (isalnum((unsigned char)line[n]) || line[n] == '-' || line[n] == '?')
 		n++;
+	if (line[n] == '!' && writes(line, n))
+		n++;
 	return line[n] == '\0' || (n > 1 && strchr(" \n\t", line[n]));
 }
 
 size_t command_name(const char *line, const char **name)
 {
-	size_t n = strcspn(line, " \n\t");
+	size_t n = strcspn(line, " \n\t!");
 	*name = line;
 	for (size_t i = 0; i < sizeof(aliases) / sizeof(*aliases); i++)
 		if (strlen(aliases[i].other) == n && !strncmp(aliases[i].other, line, n))
@@ -321,7 +348,7 @@ enum command_result command_do(struct session *s, const char *line, struct buf *
 	const char *name;
 	size_t n = command_name(line, &name);
 	const char *rest = line + n + strspn(line + n, " \n\t");
-	n = strcspn(name, " \n\t");
+	n = strcspn(name, " \n\t!");
 	if (n == 5 && !strncmp(name, "/quit", n))
 		return COMMAND_QUIT;
 	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)

@@ -82,12 +82,12 @@ void cmd_delete(struct ui *u, const char *args)
 void cmd_save(struct ui *u, const char *args)
 {
 	struct err e = ERR_INIT;
-	if (!*args)
-		ui_flash(u, "/save needs a file name");
-	else if (session_save(u->s, args, &e) < 0)
+	char *path = command_target("/save", args, &e);
+	if (!path || session_save(u->s, path, &e) < 0)
 		ui_say(u, ITEM_ERROR, e.msg);
 	else
-		ui_flash(u, "saved %s", args);
+		ui_flash(u, "saved %s", path);
+	free(path);
 }
 
 /* --- editing a message of the past --- */

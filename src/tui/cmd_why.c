@@ -1,8 +1,10 @@
 /* What the screen does about "why is it slow": its panels' keys, /trace, /plot. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "chat/command.h"
 #include "trace/plot.h"
 #include "tui/input.h"
 #include "tui/ui.h"
@@ -38,14 +40,14 @@ void cmd_trace(struct ui *u, const char *args)
 	struct err e = ERR_INIT;
 	struct trace *t = session_trace(u->s);
 	uint32_t passes = 0;
-	if (!*args)
-		ui_flash(u, "/trace needs a file name");
-	else if (!t || u->view.trace.passes == 0)
+	char *path = command_target("/trace", args, &e);
+	if (path && (!t || u->view.trace.passes == 0))
 		ui_flash(u, "nothing has been measured yet");
-	else if (trace_dump(t, args, &passes, &e) < 0)
+	else if (!path || trace_dump(t, path, &passes, &e) < 0)
 		ui_say(u, ITEM_ERROR, e.msg);
 	else
-		ui_flash(u, "the last %u passes are in %.80s: open it in Perfetto or about:tracing", passes, args);
+		ui_flash(u, "the last %u passes are in %.80s: open it in Perfetto or about:tracing", passes, path);
+	free(path);
 }
 
 void cmd_plot(struct ui *u, const char *args)
@@ -54,16 +56,18 @@ void cmd_plot(struct ui *u, const char *args)
 	struct buf b = BUF_INIT;
 	char title[256];
 	const struct trace_view *t = &u->view.trace;
-	if (!*args || t->passes == 0 || !t->layers) {
-		ui_flash(u, *args ? "nothing has been measured yet" : "/plot needs a file name");
+	if (t->passes == 0 || !t->layers) {
+		ui_flash(u, "nothing has been measured yet");
 		return;
 	}
+	char *path = command_target("/plot", args, &e);
 	snprintf(title, sizeof(title), "%.160s: the last %s, %.1f ms", u->view.model ? u->view.model : "",
 		t->last.prefill ? "pass of the prompt" : "token", (double)t->last.wall / 1e6);
 	plot_layers(&b, title, t->layers, t->n_layers + 1, 1);
-	if (buf_ok(&b, &e) < 0 || file_write(args, buf_str(&b), b.len, 0644, &e) < 0)
+	if (!path || buf_ok(&b, &e) < 0 || file_write(path, buf_str(&b), b.len, 0644, &e) < 0)
 		ui_say(u, ITEM_ERROR, e.msg);
 	else
-		ui_flash(u, "written: %.120s", args);
+		ui_flash(u, "written: %.120s", path);
 	buf_clear(&b);
+	free(path);
 }

@@ -22,7 +22,7 @@ static const struct screen_command screen_commands[] = {
 	{"/resume", "[NAME]", "the same as /open", cmd_open},
 	{"/sessions", "", "choose among the saved sessions", cmd_sessions},
 	{"/delete", "[NAME]", "delete a saved session", cmd_delete},
-	{"/save", "FILE", "write the conversation (Markdown; JSON or HTML by its name)", cmd_save},
+	{"/save", "FILE", "write the conversation (Markdown; .json or .html by name); /save! replaces", cmd_save},
 	{"/export", "FILE", "the same as /save", cmd_save},
 	{"/trace", "FILE", "write the last passes as a Chrome trace (Perfetto shows it)", cmd_trace},
 	{"/plot", "FILE", "write a picture (SVG) of the last pass: each layer's time by cause", cmd_plot},
@@ -66,7 +66,7 @@ static enum arg argument(const char *line)
 	} table[] = {{"/read", ARG_FILE}, {"/save", ARG_FILE}, {"/export", ARG_FILE}, {"/trace", ARG_FILE},
 		{"/plot", ARG_FILE}, {"/open", ARG_SESSION}, {"/resume", ARG_SESSION}, {"/delete", ARG_SESSION},
 		{"/theme", ARG_THEME}, {"/set", ARG_SETTING}, {"/glyphs", ARG_GLYPHS}};
-	size_t n = strcspn(line, " ");
+	size_t n = strcspn(line, " !");
 	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
 		if (strlen(table[i].name) == n && !strncmp(table[i].name, line, n))
 			return table[i].arg;
@@ -83,8 +83,8 @@ void command_run(struct ui *u, const char *typed)
 	size_t len = strlen(line);
 	while (len > n && strchr(" \n", line[len - 1])) /* completion leaves a space behind a word */
 		line[--len] = 0;
-	const struct screen_command *c = find_screen(name, strcspn(name, " \n"));
-	char *args = len > skip ? argument(typed) == ARG_FILE ? command_path(line + skip) : strdup(line + skip) : strdup("");
+	const struct screen_command *c = find_screen(name, strcspn(name, " \n!"));
+	char *args = strdup(len > skip ? line + skip : "");
 	if (c && args)
 		c->run(u, args);
 	else

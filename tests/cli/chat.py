@@ -178,8 +178,14 @@ def typed(home):
                              f"/save \"{folder}/out one.json\""], env={"HOME": home})
     ok(err.count("go with the next message") == 2 and "no file goes" in err and "no file was going" in err,
        "/read takes spaces, quotes and ~; /unread", err)
-    with open(os.path.join(folder, "out one.json")) as f:
+    saved_file = os.path.join(folder, "out one.json")
+    with open(saved_file) as f:
         ok([m["role"] for m in json.load(f)] == ["user", "assistant"], "/save likewise, in OpenAI's format")
+    out, err, _ = chat(home, ["Hi", "Hi", f"/save {saved_file}", f"/save! {saved_file}", "/save!", "/undo!"])
+    with open(saved_file) as f:
+        ok(f"{saved_file} exists; /save! {saved_file} replaces it" in err and f"saved {saved_file}" in err and
+           len(json.load(f)) == 4, "/save leaves a file alone, /save! replaces it", err)
+    ok("/save needs a file name" in err and len(out) == 3, "/save! needs a name; /undo! is a message", (out, err))
 
 
 def prompt(home):
