@@ -184,7 +184,7 @@ static void print_speed(const struct speed *v)
 			(double)v->disk.request / mib, v->disk.depth);
 	if (v->disk.note[0])
 		printf("  reader                         %s: %s\n", v->disk.reader, v->disk.note);
-	printf("  floor               %10s s/token  the longer of disk %s and compute %s\n",
+	printf("  at best             %10s s/token  the longer of disk %s and compute %s\n",
 		seconds((char[16]){0}, v->now.floor_s), seconds(a, v->now.disk_s), seconds(b, v->now.compute_s));
 	printf("  predicted           %10s s/token\n", seconds(a, v->now.token_s));
 	if (v->now.expert_bytes > 0)

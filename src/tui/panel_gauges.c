@@ -1,4 +1,4 @@
-/* F4: every gauge in full, what memory goes into, and what the model of the floor says. */
+/* F4: every gauge in full, what memory goes into, and what a token takes at best. */
 #include <stdio.h>
 #include <string.h>
 
@@ -109,17 +109,17 @@ static void channels(struct page *p, const struct session_view *v)
 	}
 }
 
-static void model_says(struct page *p, const struct session_view *v)
+static void token_times(struct page *p, const struct session_view *v)
 {
 	const struct why_view *w = &v->why;
 	char s[200];
-	snprintf(s, sizeof(s), "%s measured, p95 %s; the model says %s", fmt_seconds(FMT, w->token_s),
+	snprintf(s, sizeof(s), "%s measured, p95 %s; predicted %s", fmt_seconds(FMT, w->token_s),
 		fmt_seconds(FMT, w->token_p95_s), fmt_seconds(FMT, w->now.token_s));
 	line(p, "a token", s);
 	snprintf(s, sizeof(s), "%s: the longer of disk %s (%s at the disk's limit) and compute %s",
 		fmt_seconds(FMT, w->now.floor_s), fmt_seconds(FMT, w->now.disk_s),
 		w->plan ? fmt_bytes(FMT, w->plan->streamed_bytes) : "-", fmt_seconds(FMT, w->now.compute_s));
-	line(p, "floor", s);
+	line(p, "at best", s);
 	for (size_t i = 0; i < w->n_help; i++) {
 		snprintf(s, sizeof(s), "%s: %s a token", w->help[i].change, fmt_seconds(FMT, w->help[i].token_s));
 		line(p, i ? "" : "would help", s);
@@ -136,12 +136,12 @@ void panel_gauges_draw(struct panel *p, struct grid *g, struct rect r, const str
 	page.row = r.h; /* nothing is seen: how many rows there are */
 	memory(&page, v);
 	channels(&page, v);
-	model_says(&page, v);
+	token_times(&page, v);
 	int last = page.row - 2 * r.h > 0 ? page.row - 2 * r.h : 0;
 	p->rows = r.h;
 	p->top = p->top > last ? last : p->top < 0 ? 0 : p->top;
 	page.row = -p->top;
 	memory(&page, v);
 	channels(&page, v);
-	model_says(&page, v);
+	token_times(&page, v);
 }

@@ -87,7 +87,7 @@ void verdict_text(const struct session_view *v, const struct glyphs *gl, int col
 		add(out, gl, columns, s);
 	}
 	if (!p->prefill && w->now.floor_s > 0) {
-		snprintf(s, sizeof(s), "floor %s", fmt_seconds(FMT, w->now.floor_s));
+		snprintf(s, sizeof(s), "at best %s", fmt_seconds(FMT, w->now.floor_s));
 		add(out, gl, columns, s);
 	}
 }

@@ -100,7 +100,7 @@ static void unknown_is_not_zero(void **state)
 	buf_reset(&b);
 	verdict_text(&v, &glyphs_unicode, 100, &b);
 	assert_string_equal(buf_str(&b), "DISK-BOUND: 70% of this token was waiting for the disk \xC2\xB7 "
-			       "disk at 50% of its limit \xC2\xB7 floor 500ms");
+			       "disk at 50% of its limit \xC2\xB7 at best 500ms");
 	buf_reset(&b);
 	verdict_text(&v, &glyphs_ascii, 36, &b);
 	assert_string_equal(buf_str(&b), "DISK-BOUND 70% - 50% of disk limit");
