@@ -129,6 +129,33 @@ int file_write(const char *path, const void *data, size_t len, unsigned mode, st
 	return rc;
 }
 
+/* The shell may have led this process's own output to a file, which must not be replaced under it. */
+static int own_output(const char *path)
+{
+	return !strcmp(path, "/dev/stdout") ? STDOUT_FILENO : !strcmp(path, "/dev/stderr") ? STDERR_FILENO : -1;
+}
+
+static int write_to(const char *path, const void *data, size_t len, struct err *e)
+{
+	const int own = own_output(path);
+	int fd = own >= 0 ? fcntl(own, F_DUPFD_CLOEXEC, 0) : open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	int rc = fd < 0 || write_all(fd, data, len) < 0 ? err_sys(e, errno, "can't write %s", path) : 0;
+	if (fd >= 0 && close(fd) < 0 && rc == 0)
+		rc = err_sys(e, errno, "can't write %s", path);
+	return rc;
+}
+
+int file_save(const char *path, const void *data, size_t len, unsigned mode, struct err *e)
+{
+	struct stat st;
+	if (own_output(path) >= 0 || (stat(path, &st) == 0 && !S_ISREG(st.st_mode)))
+		return write_to(path, data, len, e);
+	char *real = realpath(path, NULL); /* NULL: a new file */
+	int rc = file_write(real ? real : path, data, len, mode, e);
+	free(real);
+	return rc;
+}
+
 bool file_exists(const char *path)
 {
 	struct stat st;

@@ -20,8 +20,12 @@ int file_read(const char *path, size_t limit, struct buf *out, struct err *e);
 /* pread that repeats until len bytes have come; short of that is an error naming path and offset. */
 int file_pread(int fd, void *dst, size_t len, uint64_t offset, const char *path, struct err *e);
 
-/* Replace path atomically: temporary file in the same folder, mode, fsync, rename. */
+/* Replace path atomically: temporary file in the same folder, mode, fsync, rename. A link is replaced too. */
 int file_write(const char *path, const void *data, size_t len, unsigned mode, struct err *e);
+
+/* The same for a name that the user gave: a link leads to the file that is replaced, and what is not a regular
+ * file (a pipe, a terminal) is written to. */
+int file_save(const char *path, const void *data, size_t len, unsigned mode, struct err *e);
 
 bool file_exists(const char *path); /* as a regular file */
 bool file_is_dir(const char *path);

@@ -119,7 +119,7 @@ int conversation_save(const struct conversation *c, const char *title, const cha
 	struct buf out = BUF_INIT;
 	int rc = conversation_export(c, title, export_format_of(path), &out, e);
 	if (rc == 0)
-		rc = file_write(path, buf_str(&out), out.len, 0600, e);
+		rc = file_save(path, buf_str(&out), out.len, 0600, e);
 	buf_clear(&out);
 	return rc;
 }

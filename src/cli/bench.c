@@ -287,7 +287,7 @@ static int write_plot(const struct bench *t, double mean, struct err *e)
 	plot_layers(&b, title, t->layers, t->model->n_layers + 1, t->tokens);
 	int rc = buf_ok(&b, e);
 	if (rc == 0)
-		rc = file_write(t->o->plot, buf_str(&b), b.len, 0644, e);
+		rc = file_save(t->o->plot, buf_str(&b), b.len, 0644, e);
 	buf_clear(&b);
 	return rc;
 }

@@ -64,7 +64,7 @@ void cmd_plot(struct ui *u, const char *args)
 	snprintf(title, sizeof(title), "%.160s: the last %s, %.1f ms", u->view.model ? u->view.model : "",
 		t->last.prefill ? "pass of the prompt" : "token", (double)t->last.wall / 1e6);
 	plot_layers(&b, title, t->layers, t->n_layers + 1, 1);
-	if (!path || buf_ok(&b, &e) < 0 || file_write(path, buf_str(&b), b.len, 0644, &e) < 0)
+	if (!path || buf_ok(&b, &e) < 0 || file_save(path, buf_str(&b), b.len, 0644, &e) < 0)
 		ui_say(u, ITEM_ERROR, e.msg);
 	else
 		ui_flash(u, "written: %.120s", path);

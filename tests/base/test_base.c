@@ -1,10 +1,14 @@
 /* base/: UTF-8 by the book, the pull reader on good and bad JSON, names that leave a folder. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -114,6 +118,37 @@ static void names_stay_inside(void **state)
 		assert_false(path_is_inside(bad[i]));
 }
 
+static void saving_follows_links_and_pipes(void **state)
+{
+	(void)state;
+	char dir[] = "/tmp/airlchat-base-XXXXXX", file[64], link[64], pipe[64], text[8] = "";
+	struct err e = ERR_INIT;
+	struct stat st;
+	assert_non_null(mkdtemp(dir));
+	snprintf(file, sizeof(file), "%s/file", dir);
+	snprintf(link, sizeof(link), "%s/link", dir);
+	snprintf(pipe, sizeof(pipe), "%s/pipe", dir);
+	assert_int_equal(file_save(file, "old", 3, 0600, &e), 0);
+	assert_int_equal(symlink("file", link), 0);
+	assert_int_equal(mkfifo(pipe, 0600), 0);
+	assert_int_equal(file_save(link, "new", 3, 0600, &e), 0);
+	assert_int_equal(lstat(link, &st), 0);
+	assert_true(S_ISLNK(st.st_mode));
+	struct buf b = BUF_INIT;
+	assert_int_equal(file_read(file, 10, &b, &e), 0);
+	assert_string_equal(b.p, "new");
+	buf_clear(&b);
+	int fd = open(pipe, O_RDWR | O_NONBLOCK);
+	assert_true(fd >= 0);
+	assert_int_equal(file_save(pipe, "text", 4, 0600, &e), 0);
+	assert_int_equal(read(fd, text, sizeof(text)), 4);
+	assert_string_equal(text, "text");
+	close(fd);
+	assert_int_equal(file_save(dir, "x", 1, 0600, &e), -1);
+	assert_non_null(strstr(e.msg, dir));
+	assert_int_equal(unlink(link) + unlink(file) + unlink(pipe) + rmdir(dir), 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -123,6 +158,7 @@ int main(void)
 		cmocka_unit_test(json_reads_values),
 		cmocka_unit_test(json_refuses_bad_text),
 		cmocka_unit_test(names_stay_inside),
+		cmocka_unit_test(saving_follows_links_and_pipes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
