@@ -190,8 +190,14 @@ static void print_speed(const struct speed *v)
 	if (v->now.expert_bytes > 0)
 		printf("  experts from disk   %10.1f MiB   a token, if all were chosen equally often\n",
 			v->now.expert_bytes / mib);
+	int width = 0;
 	for (size_t i = 0; i < v->n_options; i++)
-		printf("  %-19s %10s s/token\n", v->options[i].change, seconds(a, v->options[i].token_s));
+		if ((int)strlen(v->options[i].change) > width)
+			width = (int)strlen(v->options[i].change);
+	if (v->n_options)
+		printf("  what would help:\n");
+	for (size_t i = 0; i < v->n_options; i++)
+		printf("    %-*s %10s s/token\n", width, v->options[i].change, seconds(a, v->options[i].token_s));
 }
 
 static void print_json(const struct model *m, const struct plan *p, const struct speed *v)
@@ -236,6 +242,9 @@ static void print_table(const struct model *m, const struct plan *p)
 		(double)p->schedule.max_bytes / mib);
 	printf("  weights in RAM      %10.1f MiB\n", (double)p->resident_bytes / mib);
 	printf("  weights from disk   %10.1f MiB   each pass\n", (double)p->streamed_bytes / mib);
+	const uint64_t listed = p->resident_bytes + p->streamed_bytes + p->small_bytes + p->schedule.expert_bytes;
+	if (m->bytes > listed)
+		printf("  embeddings on disk  %10.1f MiB   a row for each token\n", (double)(m->bytes - listed) / mib);
 	if (m->moe.n_experts)
 		printf("  experts             %10.1f MiB   %u a layer, %u of them for a token; %.1f MiB kept in RAM\n",
 			(double)p->schedule.expert_bytes / mib, m->moe.n_experts, m->moe.top_k,
