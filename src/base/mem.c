@@ -1,6 +1,7 @@
 #include "base/mem.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #define MEM_MAX ((size_t)1 << 47)
@@ -10,6 +11,16 @@ void *mem_array(size_t n, size_t size)
 	if (size && n > MEM_MAX / size)
 		return NULL;
 	return calloc(n ? n : 1, size ? size : 1);
+}
+
+char *mem_text(const char *p, size_t n)
+{
+	char *s = malloc(n + 1);
+	if (!s)
+		return NULL;
+	memcpy(s, p, n);
+	s[n] = '\0';
+	return s;
 }
 
 int mem_grow(void *p_to_pointer, size_t *cap, size_t n, size_t size)

@@ -10,6 +10,9 @@
 /* calloc that also refuses products over 2^47; free() releases. NULL on failure. */
 void *mem_array(size_t n, size_t size);
 
+/* A copy of n bytes, which may hold NULs, with a NUL behind it. free(); NULL when out of memory. */
+char *mem_text(const char *p, size_t n);
+
 /* Grow *p (an array with *cap elements of `size` bytes) to hold n; 0, or -1 with *p unchanged.
  * New elements are not cleared. */
 int mem_grow(void *p_to_pointer, size_t *cap, size_t n, size_t size);

@@ -259,8 +259,3 @@ const struct checkpoint *chat_checkpoint(const struct chat *c)
 {
 	return c->checkpoint;
 }
-
-const char *chat_reader_kind(const struct chat *c)
-{
-	return c->cfg.reader;
-}

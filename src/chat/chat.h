@@ -96,7 +96,6 @@ const char *chat_reader_note(const struct chat *c);	/* why it is not the fastest
 const struct probe_disk *chat_drive(const struct chat *c); /* its engine must have started */
 struct backend *chat_backend(const struct chat *c);
 const struct checkpoint *chat_checkpoint(const struct chat *c);
-const char *chat_reader_kind(const struct chat *c); /* as the configuration asks for it */
 
 /* The stats as the JSON object of --stats. */
 void chat_stats_json(const struct chat *c, const struct chat_stats *s, struct buf *out);

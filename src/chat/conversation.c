@@ -33,12 +33,7 @@ static void message_free(struct chat_message *m)
 
 static char *copy_text(const char *p, size_t len)
 {
-	char *s = p ? malloc(len + 1) : NULL;
-	if (!s)
-		return NULL;
-	memcpy(s, p, len);
-	s[len] = '\0';
-	return s;
+	return p ? mem_text(p, len) : NULL;
 }
 
 int conversation_add(struct conversation *c, const char *role, const char *text, size_t len, struct err *e)

@@ -146,12 +146,6 @@ static void predict(struct bench *t, double disk)
 	free(weight_s);
 }
 
-static int by_size(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return x < y ? -1 : x > y;
-}
-
 /* The disk alone: the mean of before and after; negative when it could not be measured. */
 static double disk_alone(const struct bench *t)
 {
@@ -168,7 +162,7 @@ static struct result sum_up(struct bench *t)
 {
 	const double n = t->tokens;
 	struct result r = {.mean = (double)t->decode.wall / 1e9 / n, .floor = -1, .ratio = -1, .rate = -1};
-	qsort(t->walls, t->tokens, sizeof(*t->walls), by_size);
+	qsort(t->walls, t->tokens, sizeof(*t->walls), probe_by_seconds);
 	r.median = t->walls[t->tokens / 2];
 	r.p95 = t->walls[(size_t)(0.95 * (n - 1) + 0.5)];
 	r.disk = disk_alone(t);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/utf8.h"
 #include "chat/command.h"
 #include "chat/session_open.h"
@@ -114,14 +115,10 @@ static char *next_line(struct plain *p, size_t *len)
 		const char *nl = p->in.len ? memchr(p->in.p, '\n', p->in.len) : NULL;
 		size_t n = nl ? (size_t)(nl - p->in.p) : p->in.len, used = n + (nl != NULL);
 		if (nl || (p->eof && n)) {
-			char *q = malloc(n + 1);
-			if (!q)
-				return NULL;
-			memcpy(q, p->in.p, n);
-			buf_drop(&p->in, used);
-			while (n && q[n - 1] == '\r')
+			while (n && p->in.p[n - 1] == '\r')
 				n--;
-			q[n] = '\0';
+			char *q = mem_text(p->in.p, n);
+			buf_drop(&p->in, used);
 			*len = n;
 			return q;
 		}

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "cli/commands.h"
+#include "tui/format.h"
 
 struct progress {
 	struct chat *chat;
@@ -24,16 +25,6 @@ struct progress {
 	struct trace_view view;
 };
 
-static void put_time(char *out, size_t cap, double s)
-{
-	if (s < 100)
-		snprintf(out, cap, "%.0f s", s);
-	else if (s < 6000)
-		snprintf(out, cap, "%.0f min", s / 60);
-	else
-		snprintf(out, cap, "%.1f h", s / 3600);
-}
-
 /* How much of the pass that runs is done, by layers. */
 static double part(const struct trace_view *v)
 {
@@ -42,16 +33,12 @@ static double part(const struct trace_view *v)
 
 static void tell_prompt(const struct progress *p, double took)
 {
-	char left[32], spent[32];
 	double done = (double)p->done + (p->view.in_pass ? p->view.now.rows * part(&p->view) : 0);
 	double f = p->total ? done / (double)p->total : 0;
-	put_time(spent, sizeof(spent), took);
 	fprintf(stderr, "airlchat: reading the prompt: %.0f%% of %llu tokens after %s", 100 * f,
-		(unsigned long long)p->total, spent);
-	if (f > 0.02) {
-		put_time(left, sizeof(left), took * (1 - f) / f);
-		fprintf(stderr, ", about %s to go", left);
-	}
+		(unsigned long long)p->total, fmt_seconds(FMT, took));
+	if (f > 0.02)
+		fprintf(stderr, ", about %s to go", fmt_seconds(FMT, took * (1 - f) / f));
 	fputc('\n', stderr);
 }
 

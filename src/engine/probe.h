@@ -59,4 +59,6 @@ struct sampler_params;
 /* Seconds that choosing a token takes; negative: not known. */
 double probe_sampler(const struct model *m, const struct sampler_params *p);
 
+int probe_by_seconds(const void *a, const void *b); /* for qsort of doubles, the least first */
+
 #endif

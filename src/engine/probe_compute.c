@@ -92,7 +92,7 @@ static void bench_close(struct bench *t)
 	trace_free(t->trace);
 }
 
-static int by_size(const void *a, const void *b)
+int probe_by_seconds(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
 	return x < y ? -1 : x > y;
@@ -234,7 +234,7 @@ static double time_layer(struct bench *t, const struct layer_chunks *l, size_t n
 		if (now - start > 8 * span)
 			repeats = i + 1;
 	}
-	qsort(v, (size_t)repeats, sizeof(*v), by_size);
+	qsort(v, (size_t)repeats, sizeof(*v), probe_by_seconds);
 	return v[repeats / 2];
 }
 

@@ -150,13 +150,16 @@ void encode_nf4(const float *src, size_t n, uint32_t group, uint8_t *codes, floa
 	}
 }
 
-void encode_i8_map(const float *src, size_t n, uint32_t group, uint8_t *codes, float *scales)
+void encode_i8_map(const float *src, size_t n, uint32_t group, float offset, uint8_t *codes, float *scales)
 {
 	for (size_t i = 0; i < n; i += group) {
-		size_t len = n - i < group ? n - i : group;
-		float inv = inverse(*scales++ = abs_max(src + i, len));
-		for (size_t j = i; j < i + len; j++)
-			codes[j] = nearest(dynamic_map, 256, src[j] * inv);
+		size_t end = n - i < group ? n : i + group;
+		float top = 0;
+		for (size_t j = i; j < end; j++)
+			top = fmaxf(top, fabsf(src[j] - offset));
+		float inv = inverse(*scales++ = top);
+		for (size_t j = i; j < end; j++)
+			codes[j] = nearest(dynamic_map, 256, (src[j] - offset) * inv);
 	}
 }
 
@@ -177,13 +180,5 @@ void encode_nested(const float *scales, size_t n, uint32_t group, uint8_t *codes
 	for (size_t i = 0; i < n; i++)
 		sum += (double)scales[i];
 	*offset = n ? (float)(sum / (double)n) : 0;
-	for (size_t i = 0; i < n; i += group) {
-		size_t len = n - i < group ? n - i : group;
-		float top = 0;
-		for (size_t j = i; j < i + len; j++)
-			top = fmaxf(top, fabsf(scales[j] - *offset));
-		float inv = inverse(*nested++ = top);
-		for (size_t j = i; j < i + len; j++)
-			codes[j] = nearest(dynamic_map, 256, (scales[j] - *offset) * inv);
-	}
+	encode_i8_map(scales, n, group, *offset, codes, nested);
 }

@@ -11,14 +11,14 @@
  * group (even; 64 by custom). To encode a tensor in parts, parts are multiples of the group. */
 void encode_nf4(const float *src, size_t n, uint32_t group, uint8_t *codes, float *scales);
 
-/* 8 bits block-wise: codes are places in the dynamic map. */
-void encode_i8_map(const float *src, size_t n, uint32_t group, uint8_t *codes, float *scales);
+/* 8 bits block-wise: codes are places in the dynamic map, of what is above or below `offset`. */
+void encode_i8_map(const float *src, size_t n, uint32_t group, float offset, uint8_t *codes, float *scales);
 
 /* LLM.int8(): a row's largest magnitude `scb` maps to 127. w = code * scb / 127. */
 void encode_i8_rows(const float *src, size_t rows, size_t cols, int8_t *codes, float *scb);
 
-/* bitsandbytes' double quantization of n scales: their mean is `offset`, what is above or below it
- * is encoded as by encode_i8_map with one `nested` scale a group (256 by custom). */
+/* bitsandbytes' double quantization of n scales: encode_i8_map around their mean, `offset`, with
+ * one `nested` scale a group (256 by custom). */
 void encode_nested(const float *scales, size_t n, uint32_t group, uint8_t *codes, float *nested,
 	float *offset);
 

@@ -36,13 +36,11 @@ struct dec_step *decoder_add_text(
 	struct dec_step *s = decoder_add(d, kind, e);
 	if (!s)
 		return NULL;
-	s->text = malloc(len + 1);
+	s->text = mem_text(text, len);
 	if (!s->text) {
 		err_nomem(e);
 		return NULL;
 	}
-	memcpy(s->text, text, len);
-	s->text[len] = '\0';
 	s->len = len;
 	return s;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "tokenizer/chars.h"
 
 void normalizer_clear(struct normalizer *n)
@@ -33,13 +34,11 @@ struct norm_step *normalizer_add_text(
 	struct norm_step *s = normalizer_add(n, kind, e);
 	if (!s)
 		return NULL;
-	s->text = malloc(len + 1);
+	s->text = mem_text(text, len);
 	if (!s->text) {
 		err_nomem(e);
 		return NULL;
 	}
-	memcpy(s->text, text, len);
-	s->text[len] = '\0';
 	s->len = len;
 	return s;
 }

@@ -203,21 +203,6 @@ void trace_use(struct trace *t, const struct trace_chunk *c)
 	pthread_mutex_unlock(&t->lock);
 }
 
-void trace_read(struct trace *t, uint32_t layer, uint64_t bytes, int64_t t0, int64_t t1)
-{
-	pthread_mutex_lock(&t->lock);
-	const struct trace_chunk c = {.layer = layer, .bytes = bytes, .issued = t0, .in_ram = t1};
-	t->view.now.bytes_disk += bytes;
-	if (layer <= t->view.n_layers)
-		t->now[layer].bytes_disk += bytes;
-	busy(t, offsetof(struct trace_pass, read_busy), &t->read_mark, t0, t1);
-	t->view.now.reads++;
-	t->view.now.read_sum += t1 - t0;
-	if (t->file.out)
-		trace_file_chunk(&t->file, &c, t->view.passes);
-	pthread_mutex_unlock(&t->lock);
-}
-
 void trace_experts(struct trace *t, const struct trace_experts *x)
 {
 	pthread_mutex_lock(&t->lock);

@@ -104,7 +104,6 @@ void trace_span(struct trace *t, enum cause cause, const char *what, int64_t t0,
 /* A chunk is in hand: all of c but end and wait, which the spans around it tell. in_pass reads are
  * told by issued != 0. */
 void trace_use(struct trace *t, const struct trace_chunk *c);
-void trace_read(struct trace *t, uint32_t layer, uint64_t bytes, int64_t t0, int64_t t1); /* urgent */
 /* The experts that the present layer needs, and what of them was there. */
 struct trace_experts {
 	const uint32_t *chosen; /* [n] borrowed: numbers, first_number being the layer's expert 0 */

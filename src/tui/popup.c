@@ -53,11 +53,6 @@ void popup_show(struct popup *p, size_t at)
 	p->at = at < p->n ? at : 0;
 }
 
-void popup_close(struct popup *p)
-{
-	p->open = false;
-}
-
 void popup_clear(struct popup *p)
 {
 	drop_items(p);

@@ -29,7 +29,6 @@ struct popup {
 void popup_begin(struct popup *p, const char *title, void *user); /* empty, callbacks unset */
 void popup_add(struct popup *p, const char *text, const char *hint, long value); /* made printable */
 void popup_show(struct popup *p, size_t at); /* with the bar there; nothing if there are no items */
-void popup_close(struct popup *p);	     /* no callback */
 void popup_clear(struct popup *p);
 
 /* True if the key was for the list. Others close it (as Esc does) and return false. */

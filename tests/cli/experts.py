@@ -73,6 +73,14 @@ class Model:
         with open(os.path.join(path, "config.json"), "w", encoding="utf-8") as f:
             json.dump(config, f)
 
+    def layers(self):
+        """What stands around the layers, then number and name of each, which has its norms."""
+        self.ends()
+        for i in range(LAYERS):
+            p = f"model.layers.{i}."
+            self.norms(p)
+            yield i, p
+
     def dense(self):
         """What every token is multiplied with."""
         return sum(len(t[3]) for t in self.tensors if "embed" not in t[0]) - self.of_experts
@@ -87,10 +95,7 @@ def base(kind, **more):
 
 def mixtral(path):
     m = Model()
-    m.ends()
-    for i in range(LAYERS):
-        p = f"model.layers.{i}."
-        m.norms(p)
+    for i, p in m.layers():
         m.attention(p)
         m.add(p + "block_sparse_moe.gate.weight", EXPERTS, HIDDEN)
         for e in range(EXPERTS):
@@ -102,10 +107,7 @@ def mixtral(path):
 
 def qwen3(path, stacked):
     m = Model()
-    m.ends()
-    for i in range(LAYERS):
-        p = f"model.layers.{i}."
-        m.norms(p)
+    for i, p in m.layers():
         m.attention(p)
         m.add(p + "self_attn.q_norm.weight", DIM)
         m.add(p + "self_attn.k_norm.weight", DIM)
@@ -123,10 +125,7 @@ def qwen3(path, stacked):
 def deepseek(path):
     """Latent attention, one dense layer, a shared expert."""
     m = Model()
-    m.ends()
-    for i in range(LAYERS):
-        p = f"model.layers.{i}."
-        m.norms(p)
+    for i, p in m.layers():
         m.add(p + "self_attn.q_proj.weight", HEADS * 160, HIDDEN)
         m.add(p + "self_attn.kv_a_proj_with_mqa.weight", 256 + 32, HIDDEN)
         m.add(p + "self_attn.kv_a_layernorm.weight", 256)

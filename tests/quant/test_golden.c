@@ -178,7 +178,7 @@ static void weights_quantize(void **state)
 		if (r.t == DTYPE_NF4)
 			encode_nf4(r.a[0].p, n, p[2], codes, scales);
 		else if (r.t == DTYPE_I8_MAP)
-			encode_i8_map(r.a[0].p, n, p[2], codes, scales);
+			encode_i8_map(r.a[0].p, n, p[2], 0, codes, scales);
 		else if (r.t == DTYPE_I8)
 			encode_i8_rows(r.a[0].p, p[0], p[1], (int8_t *)codes, scales);
 		if (r.t != DTYPE_FP4) { /* only read */
