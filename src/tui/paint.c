@@ -35,11 +35,11 @@ int paint_open(const char **out, struct err *e)
 {
 	int rc;
 	if (setupterm(NULL, 1, &rc) != 0)
-		return err_set(e, ERR_UNSUPPORTED, "the terminal type in TERM is not known");
+		return err_set(e, ERR_UNSUPPORTED, "the terminal type in TERM is not known; --plain needs none");
 	bool moves = tigetstr("cup") && tigetstr("clear");
 	del_curterm(cur_term);
 	if (!moves || !(screen = newterm(NULL, stdout, stdin)))
-		return err_set(e, ERR_UNSUPPORTED, "this terminal can't move its cursor (TERM)");
+		return err_set(e, ERR_UNSUPPORTED, "this terminal (TERM) can't move its cursor; --plain needs none that can");
 	raw();
 	noecho();
 	nonl();
