@@ -379,8 +379,8 @@ static bool is_fast(const struct matmul *m, bool wide)
 		return false;
 	if (wide && __builtin_cpu_supports("avx512bf16") && m->n > (m->dtype == DTYPE_BF16 ? 2 : 3))
 		return true;
-	if (how && m->dtype != DTYPE_I8)
-		return m->dtype == DTYPE_E2M1 && m->n > 3 && m->k % 32 == 0;
+	if (how && m->dtype != DTYPE_I8 && m->dtype != DTYPE_E2M1)
+		return false;
 	return m->k % 32 == 0 && m->dtype != DTYPE_BF16 && m->dtype != DTYPE_F8_E4M3 && m->dtype != DTYPE_F8_E5M2;
 }
 

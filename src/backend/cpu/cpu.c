@@ -13,6 +13,7 @@
 
 #define THREADS_MAX 256
 #define HUGE_FROM ((size_t)4 << 20)
+#define FAST_KINDS 3
 #define FAST_BYTES ((size_t)3 << 20) /* rounded rows of x that are multiplied together */
 #define PART_WORK 32768 /* multiplications that are worth waking another thread for */
 
@@ -21,7 +22,7 @@ struct cpu {
 	const struct cpu_kernels *kernels;
 	struct pool *pool;
 	unsigned char *scratch; /* CPU_SCRATCH_BYTES a thread */
-	const struct cpu_fast *fast[2]; /* the first that takes a product does it; NULL: exact */
+	const struct cpu_fast *fast[FAST_KINDS]; /* the first that takes a product does it; NULL: exact */
 	unsigned char *rounded;	     /* FAST_BYTES for rows of x, with fast */
 };
 
@@ -228,7 +229,7 @@ static void cpu_matmul(struct backend *b, const struct matmul *m)
 	struct cpu *c = cpu_of(b);
 	if (!m->n)
 		return;
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < FAST_KINDS; i++)
 		if (c->fast[i] && fast_matmul(c, m, c->fast[i]))
 			return;
 	if (m->transposed) {
@@ -548,8 +549,9 @@ bool cpu_backend_fast(struct backend *b)
 {
 	struct cpu *c = cpu_of(b);
 	const bool wide = c->kernels == cpu_kernels_avx512();
-	const struct cpu_fast *fast[2] = {wide && cpu_fast_avx512() ? cpu_fast_avx512() : cpu_fast_avx2(),
-		wide ? cpu_fast_bf16() : NULL};
+	const bool vnni = wide && cpu_fast_avx512();
+	const struct cpu_fast *fast[FAST_KINDS] = {vnni ? cpu_fast_few_avx512() : cpu_fast_few_avx2(),
+		vnni ? cpu_fast_avx512() : cpu_fast_avx2(), wide ? cpu_fast_bf16() : NULL};
 	if (c->fast[0] || c->kernels == &cpu_kernels_ref || !fast[0])
 		return c->fast[0];
 	if (!(c->rounded = mem_pages(FAST_BYTES)))

@@ -15,8 +15,10 @@ struct cpu_fast {
 };
 
 /* NULL when this build or machine can't run it. */
-const struct cpu_fast *cpu_fast_avx2(void);   /* 8 bits */
-const struct cpu_fast *cpu_fast_avx512(void); /* 8 bits, VNNI */
+const struct cpu_fast *cpu_fast_few_avx2(void);   /* 8 bits, few rows of x */
+const struct cpu_fast *cpu_fast_few_avx512(void); /* likewise, VNNI */
+const struct cpu_fast *cpu_fast_avx2(void);   /* 8 bits, any number of rows */
+const struct cpu_fast *cpu_fast_avx512(void); /* likewise, VNNI */
 const struct cpu_fast *cpu_fast_bf16(void);   /* bf16, AVX512_BF16 */
 
 #endif

@@ -1,4 +1,4 @@
-/* Products with activations of 8 bits on AVX2: bytes are multiplied to sums of two in 16 bits. */
+/* Products of many rows of activations of 8 bits on AVX2: bytes are multiplied to sums of two in 16 bits. */
 #include "backend/cpu/fast.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -20,18 +20,6 @@ typedef __m256 vf;
 typedef __m256i vi;
 
 #define SIGNED_MIN 0.0f
-
-/* Products of codes and x, sums of two. A signed code gives its sign to x. */
-INLINE __m256i pairs(__m256i q, __m256i x, const bool is_signed)
-{
-	return is_signed ? _mm256_maddubs_epi16(_mm256_abs_epi8(q), _mm256_sign_epi8(x, q)) : _mm256_maddubs_epi16(q, x);
-}
-
-/* Sums of products of four neighbours. */
-INLINE __m256i dot32(__m256i q, __m256i x, const bool is_signed)
-{
-	return _mm256_madd_epi16(pairs(q, x, is_signed), _mm256_set1_epi16(1));
-}
 
 INLINE vf vf_load(const void *p)
 {
@@ -114,8 +102,9 @@ INLINE void tile_dot(vi *s, const uint8_t *tile, const int8_t *x, size_t ldx, co
 }
 
 #include "backend/cpu/fast_int.h"
+#include "backend/cpu/fast_many.h"
 
-static const struct cpu_fast fast = {int_takes, int_row_bytes, int_round, int_matmul};
+static const struct cpu_fast fast = {many_takes, int_row_bytes, int_round, many_matmul};
 
 #ifdef __clang__
 #pragma clang attribute pop

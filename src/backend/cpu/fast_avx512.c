@@ -1,4 +1,4 @@
-/* Products with activations of 8 bits on AVX-512 with VNNI. */
+/* Products of many rows of activations of 8 bits on AVX-512 with VNNI. */
 #include "backend/cpu/fast.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -19,16 +19,8 @@
 typedef __m512 vf;
 typedef __m512i vi;
 
-/* Sums of products of four neighbours. Codes must be 0 to 255: signed ones are taken 128 too high, which m
- * makes good. */
+/* Codes must be 0 to 255: signed ones are taken 128 too high, which m makes good. */
 #define SIGNED_MIN (-128.0f)
-
-INLINE __m256i dot32(__m256i q, __m256i x, const bool is_signed)
-{
-	if (is_signed)
-		q = _mm256_xor_si256(q, _mm256_set1_epi8((char)0x80));
-	return _mm256_dpbusd_epi32(_mm256_setzero_si256(), q, x);
-}
 
 INLINE vf vf_load(const void *p)
 {
@@ -97,8 +89,9 @@ INLINE void tile_dot(vi *s, const uint8_t *tile, const int8_t *x, size_t ldx, co
 }
 
 #include "backend/cpu/fast_int.h"
+#include "backend/cpu/fast_many.h"
 
-static const struct cpu_fast fast = {int_takes, int_row_bytes, int_round, int_matmul};
+static const struct cpu_fast fast = {many_takes, int_row_bytes, int_round, many_matmul};
 
 #ifdef __clang__
 #pragma clang attribute pop

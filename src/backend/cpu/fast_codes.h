@@ -16,15 +16,31 @@ enum codes_flag {
 #define HALVES_OF(flags) ((flags) & HALVES ? 2u : 1u)
 #define HAS_MIN(flags) (!((flags) & SIGNED) || SIGNED_MIN != 0)
 
+/* What is done for each format. */
+#define INT_FORMATS(DO)                                                                                   \
+	DO(q4_0, DTYPE_Q4_0) DO(q4_1, DTYPE_Q4_1) DO(q5_0, DTYPE_Q5_0) DO(q5_1, DTYPE_Q5_1)               \
+	DO(q8_0, DTYPE_Q8_0) DO(iq4_nl, DTYPE_IQ4_NL) DO(mxfp4, DTYPE_MXFP4) DO(q2_k, DTYPE_Q2_K)         \
+	DO(q3_k, DTYPE_Q3_K) DO(q4_k, DTYPE_Q4_K) DO(q5_k, DTYPE_Q5_K) DO(q6_k, DTYPE_Q6_K)               \
+	DO(iq4_xs, DTYPE_IQ4_XS) DO(i8, DTYPE_I8) DO(e2m1, DTYPE_E2M1)
+
 struct row {
 	const uint8_t *p;
 	const uint8_t *s; /* SCALED: floats at any alignment; group g's has number (g + phase) >> shift */
 	uint32_t phase, shift;
 };
 
+#define EIGHT_BYTES 272 /* the most that eight_bytes gives */
+
 struct eight { /* of groups: [0] of each, or with HALVES of groups 0 to 3 and 4 to 7 */
 	__m256 d[2], m[2];
 };
+
+static bool codes_known(enum dtype t)
+{
+#define KNOWN(name, type) [type] = true,
+	static const bool known[DTYPE_COUNT] = {INT_FORMATS(KNOWN)};
+	return known[t];
+}
 
 INLINE unsigned codes_flags(const enum dtype t)
 {
@@ -48,6 +64,37 @@ INLINE unsigned codes_flags(const enum dtype t)
 		return SIGNED | SCALED;
 	default:
 		return 0;
+	}
+}
+
+/* Bytes of eight groups. */
+INLINE size_t eight_bytes(const enum dtype t)
+{
+	switch (t) {
+	case DTYPE_Q4_1:
+		return 160;
+	case DTYPE_Q5_0:
+	case DTYPE_Q5_K:
+		return 176;
+	case DTYPE_Q5_1:
+		return 192;
+	case DTYPE_Q8_0:
+		return 272;
+	case DTYPE_MXFP4:
+	case DTYPE_IQ4_XS:
+		return 136;
+	case DTYPE_Q2_K:
+		return 84;
+	case DTYPE_Q3_K:
+		return 110;
+	case DTYPE_Q6_K:
+		return 210;
+	case DTYPE_I8:
+		return 256;
+	case DTYPE_E2M1:
+		return 128;
+	default: /* Q4_0, IQ4_NL, Q4_K */
+		return 144;
 	}
 }
 
@@ -174,8 +221,16 @@ INLINE void eight_mxfp4(struct eight *e, const uint8_t *p, uint32_t count)
 INLINE void eight_scaled(struct eight *e, const struct row *w, size_t block, uint32_t count, float f)
 {
 	float t[8] = {0};
-	for (uint32_t i = 0; i < count; i++)
-		memcpy(t + i, w->s + ((block * 8 + i + w->phase) >> w->shift) * sizeof(*t), sizeof(*t));
+	const size_t g = block * 8 + w->phase, first = g >> w->shift;
+	if (first == (g + count - 1) >> w->shift) {
+		memcpy(t, w->s + first * sizeof(*t), sizeof(*t));
+		e->d[0] = _mm256_set1_ps(t[0] * f); /* zeros stand behind the last group's activations */
+		return;
+	}
+	if (!w->shift)
+		memcpy(t, w->s + first * sizeof(*t), count * sizeof(*t));
+	for (uint32_t i = 0; w->shift && i < count; i++)
+		memcpy(t + i, w->s + ((g + i) >> w->shift) * sizeof(*t), sizeof(*t));
 	e->d[0] = _mm256_mul_ps(_mm256_loadu_ps(t), _mm256_set1_ps(f));
 }
 
@@ -297,12 +352,7 @@ INLINE __m256i codes_q6_k(const uint8_t *b, uint32_t g)
 	return _mm256_or_si256(low, _mm256_and_si256(high, _mm256_set1_epi8(0x30)));
 }
 
-/* Two codes of E2M1: twice its levels. */
-INLINE __m256i e2m1_codes(__m256i q)
-{
-	static const int8_t twice[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
-	return look_up(twice, q);
-}
+static const int8_t e2m1_twice[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 /* Group `at` of the row, which is number g of an eight. */
 INLINE __m256i codes_of(const struct row *w, size_t at, const uint32_t g, const enum dtype t)
@@ -321,7 +371,7 @@ INLINE __m256i codes_of(const struct row *w, size_t at, const uint32_t g, const 
 	case DTYPE_IQ4_NL:
 		return look_up(iq4_levels, nibbles(w->p + at * 18 + 2));
 	case DTYPE_MXFP4:
-		return e2m1_codes(nibbles(w->p + at * 17 + 1));
+		return look_up(e2m1_twice, nibbles(w->p + at * 17 + 1));
 	case DTYPE_Q2_K:
 		return two_bits(w->p + at / 8 * 84 + 16 + g / 4 * 32, (int)(g % 4 * 2));
 	case DTYPE_Q3_K:
@@ -339,6 +389,12 @@ INLINE __m256i codes_of(const struct row *w, size_t at, const uint32_t g, const 
 	case DTYPE_I8:
 		return load256(w->p + at * 32);
 	default: /* E2M1 */
-		return e2m1_codes(nibble_pairs(w->p + at * 16));
+		return look_up(e2m1_twice, nibble_pairs(w->p + at * 16));
 	}
+}
+
+/* Products of codes and x, sums of two. A signed code gives its sign to x. */
+INLINE __m256i pairs(__m256i q, __m256i x, const bool is_signed)
+{
+	return is_signed ? _mm256_maddubs_epi16(_mm256_abs_epi8(q), _mm256_sign_epi8(x, q)) : _mm256_maddubs_epi16(q, x);
 }

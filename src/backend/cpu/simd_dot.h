@@ -6,6 +6,7 @@
 
 #define FEW_ROWS 3
 #define ROWS_MAX 4
+#define FETCH_AHEAD 16384 /* bytes */
 #define SCALE_RUNS 4096 /* scales of a row that fit into the scratch memory */
 
 _Static_assert(ROWS_1 <= ROWS_MAX && ROWS_2 <= ROWS_MAX && ROWS_3 <= ROWS_MAX, "rows of a dot");
@@ -62,7 +63,7 @@ SIMD_INLINE float row_scale_at(const struct row_scale *s, size_t g)
 				BLOCK_READY(name, of, bytes, scaled);                             \
 			for (size_t at = 0; at < rows * (bytes); at += 64)                        \
 				_mm_prefetch((const char *)c->w[0] + c->ahead + blk * rows * (bytes) + at, \
-					_MM_HINT_T0);                                             \
+					_MM_HINT_T1);                                             \
 			UNROLL(8) for (size_t g = 0; g < (of); g++) {                             \
 				const float *x = c->x + (blk * (of) + g) * 32;                    \
 				UNROLL(4) for (uint32_t r = 0; r < rows; r++) {                   \
@@ -260,8 +261,9 @@ static void few_rows(const struct weights *w, uint32_t r0, uint32_t r1)
 	const struct matmul *m = w->m;
 	const size_t group_bytes = (size_t)w->info->block_bytes * 32 / w->info->block;
 	const uint32_t step = m->n == 1 ? ROWS_OF_1(1, group_bytes) : together[m->n - 1];
-	/* What is read next is fetched as one stream, though several rows are read side by side. */
-	const size_t ahead = step == 1 ? 2048 : step * w->row_bytes;
+	/* What is read next is fetched as one stream, though several rows are read side by side; into the second
+	 * cache, which can wait for more of it at once than the first. */
+	const size_t ahead = (step - 1) * w->row_bytes + FETCH_AHEAD;
 	float sums[ROWS_MAX][FEW_ROWS][16];
 	struct dot c = {.x = m->x, .ldx = m->ldx, .groups = m->k / 32, .levels = w->levels, .ahead = ahead,
 		.out = sums[0][0]};
