@@ -87,7 +87,10 @@ static const struct option_row table[] = {
 
 static int bad(struct err *e, const struct option_row *r, const char *value)
 {
-	return err_set(e, ERR_USAGE, "--%s: \"%s\" is not a valid value (%s)", r->name, value, r->arg);
+	static const char *const wanted[] = {[COUNT] = "a whole number from 1", [THREADS] = "a whole number from 1 to 1024",
+		[SECONDS] = "a number from 0", [SIZE] = "such as 2G, 512M or 50%",
+		[KV_TYPE] = "f16, f32 or bf16", [MATH] = "exact or fast"};
+	return err_set(e, ERR_USAGE, "--%s: \"%.60s\" is not a valid value (%s)", r->name, value, wanted[r->kind]);
 }
 
 static int parse_size(const struct option_row *r, const char *s, uint64_t *out, struct err *e)
@@ -95,7 +98,7 @@ static int parse_size(const struct option_row *r, const char *s, uint64_t *out, 
 	char *end;
 	double v = strtod(s, &end);
 	double unit = 1;
-	if (*end == '%') {
+	if (*end == '%' && v <= 100) {
 		unit = (double)plan_total_ram() / 100;
 		end++;
 	} else if (*end) {
@@ -368,7 +371,7 @@ void options_help(void)
 	     "       airlchat render MODEL               JSON lines: {\"messages\", ...} -> {\"text\"}\n"
 	     "       airlchat logits MODEL               JSON lines: {\"tokens\"} -> {\"logits\"}\n"
 	     "\n"
-	     "MODEL is a Hugging Face folder (safetensors) or a GGUF file.\n");
+	     "MODEL is a Hugging Face folder (safetensors), a GGUF file, or a folder of prepare or of AirLLM's layers.\n");
 	for (size_t i = 0; i < ROWS; i++) {
 		const struct option_row *r = &table[i];
 		char left[48];

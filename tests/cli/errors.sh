@@ -30,7 +30,8 @@ printf 'GGUF\003\000\000\000\377\377\377\377\377\377\377\177\001\000\000\000\000
 
 expect 2 'which model' 'no model' "$a"
 expect 2 'unknown option' 'unknown option' "$a" --nosuch
-expect 2 'not a valid value' 'bad number' "$a" --ctx x "$dir"
+expect 2 '"x" is not a valid value .a whole number from 1' 'bad number' "$a" --ctx x "$dir"
+expect 2 '"200%" is not a valid value' 'more memory than there is' "$a" --ram 200% "$dir"
 expect 1 "can't write to stdout" 'a full disk behind stdout' bash -c '"$0" --help >/dev/full' "$a"
 expect 1 "can't write to stdout" 'a closed stdout' bash -c '"$0" --help >&-' "$a"
 expect 1 'missing|No such file' 'missing model' "$a" "$dir/missing" -p x
