@@ -6,6 +6,9 @@ set -u
 srcdir=$(cd "$1" && pwd) builddir=$(cd "$2" && pwd)
 shift 2
 export srcdir builddir CMOCKA_MESSAGE_OUTPUT=TAP LC_ALL=C.UTF-8
+# For builds with sanitizers: cmocka's own handler would hide what a crash has to say.
+export ASAN_OPTIONS=${ASAN_OPTIONS:-allow_user_segv_handler=0}
+export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$srcdir/tests/lsan.supp:print_suppressions=0}
 logs=$builddir/tests/logs
 rm -rf "$logs"
 mkdir -p "$logs"

@@ -2,7 +2,7 @@
 import json, os, shutil, signal, stat, subprocess, sys, tempfile, time
 
 sys.path.insert(0, os.path.dirname(__file__))
-from tap import AIRLCHAT, MODEL, done, ok, skip  # noqa: E402
+from tap import AIRLCHAT, MODEL, SANITIZED, done, ok, skip  # noqa: E402
 
 
 def chat(home, lines, *args, env=None):
@@ -203,13 +203,13 @@ def prompt(home):
 
 def progress(home):
     """Slow answers tell how far they are, quick ones nothing; and a KV cache that is worth it is kept."""
-    args = ["--ram", "60M", "--prefill-rows", "16", "--ctx", "512"]
+    args = ["--ram", "100M" if SANITIZED else "60M", "--prefill-rows", "16", "--ctx", "512"]
     text = " ".join(str(i) for i in range(100))
     _, err, _ = chat(home, [], "-p", text, "--progress", "0.02", *args)
     ok("reading the prompt: " in err and "% of " in err and "to go" in err, "-p tells how far the prompt is", err)
     _, err, _ = chat(home, [text], "--plain", "--progress", "0.002", *args)
     ok("reading the prompt: " in err and "tokens so far, " in err and "s each" in err, "so does plain mode, tokens too", err)
-    _, err, _ = chat(home, ["Hi"], "--plain")
+    _, err, _ = chat(home, ["Hi"], "--plain", *(["--progress", "300", "--keep-kv", "300"] if SANITIZED else []))
     ok("airlchat: reading" not in err and "so far" not in err and "KV cache" not in err, "what is quick tells nothing", err)
     shutil.rmtree(os.path.join(home, "airlchat"))
     out, err, _ = chat(home, [text], "--keep-kv", "0.001")

@@ -18,6 +18,7 @@
 #include "engine/engine.h"
 #include "engine/predict.h"
 #include "engine/probe.h"
+#include "support/sanitized.h"
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -54,6 +55,7 @@ static double walked(size_t n, size_t k, double c, double rate, uint64_t ring, d
 
 static void near(double have, double want, double tolerance)
 {
+	tolerance *= SANITIZED ? 10 : 1; /* other work on the machine weighs more where this is so slow */
 	if (fabs(have - want) > tolerance * want)
 		print_message("# %g instead of %g\n", have, want);
 	assert_true(fabs(have - want) <= tolerance * want);

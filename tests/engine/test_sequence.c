@@ -35,7 +35,7 @@ static void start(struct running *r, const char *name)
 	if (cpu_backend_open(&r->backend, "ref", 1, &e) < 0 || checkpoint_open(&r->checkpoint, path, 0, &e) < 0 ||
 		model_open(&r->model, r->checkpoint, &e) < 0)
 		fail_msg("%s: %s", name, e.msg);
-	const struct plan_request q = {.ram = (uint64_t)300 << 20, .backend = r->backend->overhead,
+	const struct plan_request q = {.ram = (uint64_t)600 << 20, .backend = r->backend->overhead,
 		.host_memory = true, .ctx = CTX, .prefill_rows = 7, .kv_type = DTYPE_F32};
 	if (plan_make(&r->plan, r->model, &q, &e) < 0 ||
 		reader_open(&r->reader, "pread", r->checkpoint, NULL, 8, &e) < 0)

@@ -1,0 +1,11 @@
+/* A build with a sanitizer is many times as slow and as large: tests about time and memory allow for it. */
+#ifndef AIRLCHAT_TESTS_SANITIZED_H
+#define AIRLCHAT_TESTS_SANITIZED_H
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
+#endif
