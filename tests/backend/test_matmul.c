@@ -1,5 +1,6 @@
 /* Matrix products of the CPU backend: every variant against sums in double of the reference decoding,
  * and the same bits whatever the rows of a pass, the split of a weight and the number of threads. */
+#include "backend/cpu/fast.h"
 #include "support/ops_support.h"
 
 #define MAX_N 70
@@ -450,6 +451,68 @@ static void fast_is_near_and_splits_alike(void **state)
 	}
 }
 
+static const struct kind {
+	const char *name;
+	const struct cpu_fast *(*get)(void);
+	const struct cpu_kernels *(*kernels)(void);
+} kinds[] = {{"8 bits with AVX2", cpu_fast_avx2, cpu_kernels_avx2},
+	{"8 bits with AVX512_VNNI", cpu_fast_avx512, cpu_kernels_avx512},
+	{"few rows of 8 bits with AVX2", cpu_fast_few_avx2, cpu_kernels_avx2},
+	{"few rows of 8 bits with AVX512_VNNI", cpu_fast_few_avx512, cpu_kernels_avx512},
+	{"bf16 with AVX512_BF16", cpu_fast_bf16, cpu_kernels_avx512}, {"bf16 with AMX", cpu_fast_amx, cpu_kernels_avx512}};
+
+/* All weight rows but the first in one part, in memory that just suffices: y of the others stays. */
+static void check_kind(const struct kind *kind, const struct product *p)
+{
+	const struct cpu_fast *fast = kind->get();
+	struct matmul m = p->m;
+	if (!fast->takes(&m))
+		return;
+	size_t row = fast->row_bytes(m.k), bytes = m.n * m.ldy * sizeof(float);
+	uint8_t *x = aligned_alloc(64, (m.n + fast->rows_round - 1) / fast->rows_round * fast->rows_round * row);
+	float *scratch = aligned_alloc(4096, CPU_SCRATCH_BYTES), *want = malloc(bytes), *got = malloc(bytes);
+	memset(scratch, 0xFF, CPU_SCRATCH_BYTES); /* not numbers */
+	for (uint32_t i = 0; i < m.n; i += fast->rows_round)
+		fast->round(&m, x + i * row, i);
+	memcpy(want, m.y, bytes), memcpy(got, m.y, bytes);
+	m.y = want;
+	for (uint32_t r = 1; r < m.rows; r++)
+		for (uint32_t i = 0; i < m.n; i++)
+			want[i * m.ldy + r] = NAN;
+	kind->kernels()->matmul(&m, 1, m.rows, scratch);
+	m.y = got;
+	fast->matmul(&m, x, 1, m.rows, scratch, kind->kernels());
+	check_near(&m, want, got);
+	for (uint32_t i = 0; i < m.n; i++)
+		memcpy(want + i * m.ldy + 1, got + i * m.ldy + 1, (m.rows - 1) * sizeof(float));
+	assert_memory_equal(want, got, bytes);
+	free(x), free(scratch), free(want), free(got);
+}
+
+/* Each kind by itself, though another one may be preferred to it. */
+static void kind_is_near(void **state)
+{
+	static const struct {
+		uint32_t n, k, rows;
+	} sizes[] = {{1, 256, 34}, {9, 96, 17}, {16, 768, 34}, {17, 33, 2}, {33, 1057, 36}, {47, 1536, 140}, {517, 64, 20}};
+	const struct kind *kind = *state;
+	if (!kind->get()) {
+		print_message("skipped: %s is not possible here\n", kind->name);
+		skip();
+	}
+	for (size_t s = 0; s < sizeof(sizes) / sizeof(*sizes); s++)
+		for (size_t f = 0; f < FORMATS; f++) {
+			struct product p;
+			if (!possible(formats[f].t, sizes[s].k))
+				continue;
+			product_init(&p, &formats[f], sizes[s].n, sizes[s].k, sizes[s].rows);
+			if (s % 2)
+				p.m.bias = NULL;
+			check_kind(kind, &p);
+			product_clear(&p);
+		}
+}
+
 /* An infinity or NaN among the activations is seen in every sum, in no other row. */
 static void fast_shows_odd_activations(void **state)
 {
@@ -494,6 +557,12 @@ int main(void)
 		cmocka_unit_test(odd_weights_are_survived),
 		cmocka_unit_test(fast_is_near_and_splits_alike),
 		cmocka_unit_test(fast_shows_odd_activations),
+		cmocka_unit_test_prestate(kind_is_near, (void *)(uintptr_t)&kinds[0]),
+		cmocka_unit_test_prestate(kind_is_near, (void *)(uintptr_t)&kinds[1]),
+		cmocka_unit_test_prestate(kind_is_near, (void *)(uintptr_t)&kinds[2]),
+		cmocka_unit_test_prestate(kind_is_near, (void *)(uintptr_t)&kinds[3]),
+		cmocka_unit_test_prestate(kind_is_near, (void *)(uintptr_t)&kinds[4]),
+		cmocka_unit_test_prestate(kind_is_near, (void *)(uintptr_t)&kinds[5]),
 	};
 	return cmocka_run_group_tests(tests, make_tables, NULL);
 }

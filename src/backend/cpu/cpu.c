@@ -13,8 +13,8 @@
 
 #define THREADS_MAX 256
 #define HUGE_FROM ((size_t)4 << 20)
-#define FAST_KINDS 3
 #define FAST_BYTES ((size_t)3 << 20) /* rounded rows of x that are multiplied together */
+#define FAST_KINDS 4
 #define PART_WORK 32768 /* multiplications that are worth waking another thread for */
 
 struct cpu {
@@ -124,7 +124,7 @@ static int64_t cpu_event_time(struct backend *b, struct event *ev)
 static size_t grain_for(const struct cpu *c, size_t items, size_t work_per_item, size_t step)
 {
 	size_t least = PART_WORK / (work_per_item ? work_per_item : 1) + 1;
-	size_t even = items / ((size_t)c->b.threads * 4) + 1;
+	size_t even = (items + (size_t)c->b.threads * 4 - 1) / ((size_t)c->b.threads * 4);
 	size_t grain = even > least ? even : least;
 	return (grain + step - 1) / step * step;
 }
@@ -192,7 +192,8 @@ static void fast_round_part(void *arg, size_t begin, size_t end, int thread)
 	(void)thread;
 	const struct job *j = arg;
 	const struct fast_op *o = j->op;
-	for (size_t i = begin; i < end; i++)
+	const uint32_t rows = o->fast->rows_round;
+	for (size_t i = begin * rows; i < end * rows; i += rows)
 		o->fast->round(&o->m, o->x + i * o->row_bytes, (uint32_t)i);
 }
 
@@ -207,17 +208,19 @@ static void fast_part(void *arg, size_t begin, size_t end, int thread)
 static bool fast_matmul(const struct cpu *c, const struct matmul *m, const struct cpu_fast *fast)
 {
 	struct fast_op o = {*m, fast, c->rounded, fast->row_bytes(m->k)};
-	if (!fast->takes(m) || o.row_bytes > FAST_BYTES)
+	const uint32_t rows = fast->rows_round;
+	if (!fast->takes(m) || o.row_bytes * rows > FAST_BYTES)
 		return false;
-	uint32_t most = (uint32_t)(FAST_BYTES / o.row_bytes);
+	uint32_t most = (uint32_t)(FAST_BYTES / (o.row_bytes * rows)) * rows;
 	if (most < m->n) /* even blocks */
-		most = (m->n + (m->n - 1) / most) / ((m->n - 1) / most + 1);
+		most = ((m->n - 1) / ((m->n - 1) / most + 1) / rows + 1) * rows;
 	for (uint32_t i = 0; i < m->n; i += most) {
 		o.m.n = m->n - i < most ? m->n - i : most;
 		o.m.x = m->x + i * m->ldx;
 		o.m.y = m->y + i * m->ldy;
 		struct job j = {c, &o};
-		pool_run(c->pool, fast_round_part, &j, o.m.n, grain_for(c, o.m.n, m->k, 1));
+		size_t items = (o.m.n + rows - 1) / rows;
+		pool_run(c->pool, fast_round_part, &j, items, grain_for(c, items, (size_t)rows * m->k, 1));
 		pool_run(c->pool, fast_part, &j, m->rows,
 			grain_for(c, m->rows, (size_t)o.m.n * m->k / 4, c->kernels->row_step));
 	}
@@ -551,13 +554,14 @@ bool cpu_backend_fast(struct backend *b)
 	const bool wide = c->kernels == cpu_kernels_avx512();
 	const bool vnni = wide && cpu_fast_avx512();
 	const struct cpu_fast *fast[FAST_KINDS] = {vnni ? cpu_fast_few_avx512() : cpu_fast_few_avx2(),
-		vnni ? cpu_fast_avx512() : cpu_fast_avx2(), wide ? cpu_fast_bf16() : NULL};
+		wide ? cpu_fast_amx() : NULL, vnni ? cpu_fast_avx512() : cpu_fast_avx2(),
+		wide ? cpu_fast_bf16() : NULL};
 	if (c->fast[0] || c->kernels == &cpu_kernels_ref || !fast[0])
 		return c->fast[0];
 	if (!(c->rounded = mem_pages(FAST_BYTES)))
 		return false;
 	memcpy(c->fast, fast, sizeof(fast));
-	b->variant = wide ? "avx512-fast" : "avx2-fast";
+	b->variant = fast[1] ? "amx-fast" : wide ? "avx512-fast" : "avx2-fast";
 	b->overhead += FAST_BYTES;
 	return true;
 }

@@ -104,7 +104,7 @@ INLINE void tile_dot(vi *s, const uint8_t *tile, const int8_t *x, size_t ldx, co
 #include "backend/cpu/fast_int.h"
 #include "backend/cpu/fast_many.h"
 
-static const struct cpu_fast fast = {many_takes, int_row_bytes, int_round, many_matmul};
+static const struct cpu_fast fast = {many_takes, int_row_bytes, 1, int_round, many_matmul};
 
 #ifdef __clang__
 #pragma clang attribute pop

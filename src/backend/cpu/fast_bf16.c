@@ -10,10 +10,10 @@
 #else
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma,f16c")
 #endif
-#include <immintrin.h>
 #include <string.h>
 
-#define INLINE static inline __attribute__((always_inline))
+#include "backend/cpu/fast_bf16.h"
+
 #define TILE_X 6
 #define TILE_W 4
 #define PANEL_W 32
@@ -37,19 +37,11 @@ static bool bf16_takes(const struct matmul *m)
 	return m->n > ALONE(m->dtype) && !m->transposed && m->dtype != DTYPE_F32 && m->dtype != DTYPE_F16;
 }
 
-/* n < 16 or 16 floats, zeros behind them. */
-INLINE __m512 load_n(const float *p, size_t n)
-{
-	return n < 16 ? _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p) : _mm512_loadu_ps(p);
-}
-
 /* 32 elements a vector; zeros up to a whole one. */
 static void to_bf16(uint8_t *to, const float *x, size_t n)
 {
-	for (size_t j = 0; j < n; j += 32, to += 64) {
-		__m512 a = load_n(x + j, n - j), b = n - j > 16 ? load_n(x + j + 16, n - j - 16) : _mm512_setzero_ps();
-		_mm512_storeu_si512(to, (__m512i)_mm512_cvtne2ps_pbh(b, a));
-	}
+	for (size_t j = 0; j < n; j += 32, to += 64)
+		_mm512_storeu_si512(to, bf16_of(x + j, n - j));
 }
 
 static void bf16_round(const struct matmul *m, uint8_t *to, uint32_t i)
@@ -214,7 +206,7 @@ static void bf16_matmul(const struct matmul *m, const uint8_t *x, uint32_t r0, u
 	}
 }
 
-static const struct cpu_fast fast = {bf16_takes, bf16_row_bytes, bf16_round, bf16_matmul};
+static const struct cpu_fast fast = {bf16_takes, bf16_row_bytes, 1, bf16_round, bf16_matmul};
 
 #ifdef __clang__
 #pragma clang attribute pop

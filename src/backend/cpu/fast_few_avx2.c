@@ -158,7 +158,7 @@ static void few_matmul(const struct matmul *m, const uint8_t *x, uint32_t r0, ui
 		few_formats[m->dtype](&c, r, r1 - r < TOGETHER ? r1 - r : TOGETHER);
 }
 
-static const struct cpu_fast fast = {few_takes, int_row_bytes, int_round, few_matmul};
+static const struct cpu_fast fast = {few_takes, int_row_bytes, 1, int_round, few_matmul};
 
 #ifdef __clang__
 #pragma clang attribute pop
