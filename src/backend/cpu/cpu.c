@@ -14,6 +14,7 @@
 #define THREADS_MAX 256
 #define HUGE_FROM ((size_t)4 << 20)
 #define FAST_BYTES ((size_t)3 << 20) /* rounded rows of x that are multiplied together */
+#define AMX_BYTES ((size_t)8 << 20) /* with AMX: decoding weights once more for 512 rows of 8192 would cost a quarter */
 #define FAST_KINDS 4
 #define PART_WORK 32768 /* multiplications that are worth waking another thread for */
 
@@ -23,7 +24,8 @@ struct cpu {
 	struct pool *pool;
 	unsigned char *scratch; /* CPU_SCRATCH_BYTES a thread */
 	const struct cpu_fast *fast[FAST_KINDS]; /* the first that takes a product does it; NULL: exact */
-	unsigned char *rounded;	     /* FAST_BYTES for rows of x, with fast */
+	unsigned char *rounded;	     /* for rows of x, with fast */
+	size_t rounded_bytes;
 };
 
 struct event {
@@ -209,9 +211,9 @@ static bool fast_matmul(const struct cpu *c, const struct matmul *m, const struc
 {
 	struct fast_op o = {*m, fast, c->rounded, fast->row_bytes(m->k)};
 	const uint32_t rows = fast->rows_round;
-	if (!fast->takes(m) || o.row_bytes * rows > FAST_BYTES)
+	if (!fast->takes(m) || o.row_bytes * rows > c->rounded_bytes)
 		return false;
-	uint32_t most = (uint32_t)(FAST_BYTES / (o.row_bytes * rows)) * rows;
+	uint32_t most = (uint32_t)(c->rounded_bytes / (o.row_bytes * rows)) * rows;
 	if (most < m->n) /* even blocks */
 		most = ((m->n - 1) / ((m->n - 1) / most + 1) / rows + 1) * rows;
 	for (uint32_t i = 0; i < m->n; i += most) {
@@ -436,7 +438,7 @@ static void cpu_close(struct backend *b)
 	pool_free(c->pool);
 	mem_pages_free(c->scratch, (size_t)b->threads * CPU_SCRATCH_BYTES);
 	if (c->rounded)
-		mem_pages_free(c->rounded, FAST_BYTES);
+		mem_pages_free(c->rounded, c->rounded_bytes);
 	free(c);
 }
 
@@ -558,10 +560,11 @@ bool cpu_backend_fast(struct backend *b)
 		wide ? cpu_fast_bf16() : NULL};
 	if (c->fast[0] || c->kernels == &cpu_kernels_ref || !fast[0])
 		return c->fast[0];
-	if (!(c->rounded = mem_pages(FAST_BYTES)))
+	c->rounded_bytes = fast[1] ? AMX_BYTES : FAST_BYTES;
+	if (!(c->rounded = mem_pages(c->rounded_bytes)))
 		return false;
 	memcpy(c->fast, fast, sizeof(fast));
 	b->variant = fast[1] ? "amx-fast" : wide ? "avx512-fast" : "avx2-fast";
-	b->overhead += FAST_BYTES;
+	b->overhead += c->rounded_bytes;
 	return true;
 }
