@@ -436,7 +436,8 @@ static void fast_is_near_and_splits_alike(void **state)
 	static const struct {
 		uint32_t n, k, rows;
 	} sizes[] = {{1, 256, 33}, {2, 544, 7}, {3, 512, 40}, {4, 32, 5}, {5, 768, 50}, {9, 256, 16}, {17, 1024, 31},
-		{100, 512, 18}, {3, 33, 9}, {1, 1280, 3}, {4, 512, 19}, {7, 5120, 35}, {103, 4352, 6}, {8, 1057, 37}};
+		{100, 512, 18}, {3, 33, 9}, {1, 1280, 3}, {4, 512, 19}, {7, 5120, 35}, {103, 4352, 6}, {8, 1057, 37},
+		{6, 352, 13}, {8, 800, 21}};
 	for (const char *const *v = cpu_backend_variants(); *v; v++) {
 		struct backend *b[] = {open_cpu(*v, 1), open_cpu(*v, 1), open_cpu(*v, 3)};
 		bool fast = cpu_backend_fast(b[1]) && cpu_backend_fast(b[2]);

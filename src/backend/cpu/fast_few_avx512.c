@@ -81,8 +81,8 @@ INLINE __m512i with_bits(__m512i low, __m512i x, const char mask)
 	return _mm512_ternarylogic_epi64(x, _mm512_set1_epi8(mask), low, 0xEA);
 }
 
-/* The bits of each byte of x from bit `from0` on, in the upper half of the vector from `from1` on, are moved to `to`; what
- * comes over from other bytes is for the caller to mask. */
+/* The bits of each byte of x from bit from0 on, in the vector's upper half from from1 on, are moved to bit `to`;
+ * what comes over from other bytes is for the caller to mask. */
 INLINE __m512i moved(__m512i x, const int from0, const int from1, const int to)
 {
 	const long long a = (to - from0) & 63, b = (to - from1) & 63;
@@ -115,11 +115,20 @@ INLINE void fifths(const uint8_t *p, const size_t stride, __m512i q[2])
 	q[1] = _mm512_mask_add_epi8(q[1], high, q[1], _mm512_set1_epi8(16));
 }
 
-/* Vector e of the 128 weights from group g of an eight at b on. */
-INLINE __m512i codes_k(const uint8_t *b, const int g, const int e, const enum dtype t)
+/* Vector e of the 128 weights from group g of an eight at b on; of Q5_K their fifth bits. */
+INLINE __m512i codes64(const uint8_t *b, const int g, const int e, const enum dtype t)
 {
+	const __m512i top = _mm512_set1_epi8((char)0x80);
 	const uint8_t *low = b + 16 + g * 8; /* of Q2_K */
+	__m512i x;
 	switch (t) {
+	case DTYPE_Q8_0:
+		return _mm512_xor_si512(pair256(b + (g + 2 * e) * 34 + 2, 34), top);
+	case DTYPE_I8:
+		return _mm512_xor_si512(load512(b + (g + 2 * e) * 32), top);
+	case DTYPE_E2M1:
+		x = _mm512_cvtepu8_epi16(load256(b + (g + 2 * e) * 16));
+		return raised(e2m1_twice, masked(_mm512_or_si512(x, _mm512_slli_epi16(x, 4)), 15));
 	case DTYPE_Q2_K:
 		return masked(moved(twice256(low), 4 * e, 4 * e + 2, 0), 3);
 	case DTYPE_Q3_K:
@@ -157,13 +166,14 @@ INLINE void codes128(const uint8_t *b, const int g, const enum dtype t, __m512i 
 	case DTYPE_IQ4_XS:
 		nibbles512(load512(b + 8 + g * 16), q);
 		break;
-	case DTYPE_Q4_K:
-		nibbles512(load512(b + 16 + g * 16), q);
+	case DTYPE_Q4_K: /* odd groups 16 times too high: see x_factors */
+		q[0] = masked(load512(b + 16 + g * 16), 15);
+		q[1] = masked(load512(b + 16 + g * 16), (char)0xF0);
 		return;
 	case DTYPE_Q5_K:
 		nibbles512(load512(b + 48 + g * 16), q);
-		q[0] = with_bits(q[0], codes_k(b, g, 0, t), 16);
-		q[1] = with_bits(q[1], codes_k(b, g, 1, t), 16);
+		q[0] = with_bits(q[0], codes64(b, g, 0, t), 16);
+		q[1] = with_bits(q[1], codes64(b, g, 1, t), 16);
 		return;
 	case DTYPE_Q6_K:
 		nibbles512(load512(b + g * 16), q);
@@ -171,25 +181,119 @@ INLINE void codes128(const uint8_t *b, const int g, const enum dtype t, __m512i 
 		q[1] = with_bits(q[1], moved(twice256(b + 128 + g * 8), 4, 6, 4), 0x30);
 		return;
 	default:
-#pragma GCC unroll 2
-		for (int e = 0; e < 2; e++)
-			if (t == DTYPE_Q8_0) {
-				q[e] = pair256(b + (g + 2 * e) * 34 + 2, 34);
-			} else if (t == DTYPE_I8) {
-				q[e] = load512(b + (g + 2 * e) * 32);
-			} else if (t == DTYPE_E2M1) {
-				__m512i x = _mm512_cvtepu8_epi16(load256(b + (g + 2 * e) * 16));
-				q[e] = masked(_mm512_or_si512(x, _mm512_slli_epi16(x, 4)), 15);
-			} else {
-				q[e] = codes_k(b, g, e, t);
-			}
-	}
-	if (t == DTYPE_Q2_K || t == DTYPE_Q3_K)
+		q[0] = codes64(b, g, 0, t);
+		q[1] = codes64(b, g, 1, t);
 		return;
-#pragma GCC unroll 2
-	for (int e = 0; e < 2; e++)
-		q[e] = t == DTYPE_Q8_0 || t == DTYPE_I8 ? _mm512_xor_si512(q[e], _mm512_set1_epi8((char)0x80)) :
-		       t == DTYPE_MXFP4 || t == DTYPE_E2M1 ? raised(e2m1_twice, q[e]) : raised(iq4_levels, q[e]);
+	}
+	q[0] = raised(t == DTYPE_MXFP4 ? e2m1_twice : iq4_levels, q[0]);
+	q[1] = raised(t == DTYPE_MXFP4 ? e2m1_twice : iq4_levels, q[1]);
+}
+
+/* --- scales of an eight ----------------------------------------------------------------- */
+
+/* Of whole groups: d, then m. With HALVES: d, and m for itself. */
+struct scales16 {
+	__m512 d, m;
+};
+
+/* What x's numbers are multiplied with: where m is d times a constant, with this. */
+INLINE __m512 x_factors(__m512 x, const enum dtype t)
+{
+	switch (t) {
+	case DTYPE_Q4_0:
+		return _mm512_mul_ps(x, _mm512_set_ps(-8, -8, -8, -8, -8, -8, -8, -8, 1, 1, 1, 1, 1, 1, 1, 1));
+	case DTYPE_Q4_K:
+		return _mm512_mul_ps(x, _mm512_set_ps(1, 1, 1, 1, 1, 1, 1, 1, 1 / 16.0f, 1, 1 / 16.0f, 1, 1 / 16.0f, 1,
+			1 / 16.0f, 1));
+	case DTYPE_Q3_K:
+		return _mm512_mul_ps(x, _mm512_set1_ps(-4));
+	case DTYPE_Q6_K:
+		return _mm512_mul_ps(x, _mm512_set1_ps(-32));
+	default:
+		return x;
+	}
+}
+
+/* x's own: d and the sums of the rounded elements, to go with struct scales16. */
+INLINE struct scales16 x_scales(const struct rounded *x, size_t block, const enum dtype t)
+{
+	const __m512i pairs = _mm512_set_epi32(7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0);
+	__m512 d = _mm512_castps256_ps512(_mm256_loadu_ps(x->d + block * 8));
+	struct scales16 s;
+	if (codes_flags(t) & HALVES) {
+		s.d = _mm512_permutexvar_ps(pairs, d);
+		s.m = x_factors(_mm512_loadu_ps(x->h + block * 16), t);
+	} else {
+		s.d = s.m = x_factors(_mm512_insertf32x8(d, _mm256_loadu_ps(x->s + block * 8), 1), t);
+	}
+	return s;
+}
+
+/* Numbers in f16 at words 0 to 3 of the halves of an eight, `stride` words apart, twice; the second time `next`
+ * words further. */
+INLINE __m512 f16_each(const uint8_t *b, const short stride, const short next)
+{
+	const short s = stride, n = next, n1 = (short)(n + s), n2 = (short)(n + 2 * s), n3 = (short)(n + 3 * s);
+	const __m512i at = _mm512_castsi256_si512(_mm256_set_epi16(n3, n2, n1, n, n3, n2, n1, n, 3 * s, 2 * s, s, 0, 3 * s,
+		2 * s, s, 0));
+	__m512i h = _mm512_permutexvar_epi16(at, load512(b));
+	h = _mm512_mask_permutexvar_epi16(h, 0xF0F0, at, load512(b + 8 * stride));
+	return _mm512_cvtph_ps(_mm512_castsi512_si256(h));
+}
+
+/* Numbers 0 and 1 of h in f16, eight times each. */
+INLINE __m512 f16_pair(__m128i h)
+{
+	const __m256i at = _mm256_set_epi16(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
+	return _mm512_cvtph_ps(_mm256_permutexvar_epi16(at, _mm256_castsi128_si256(h)));
+}
+
+INLINE __m512 f16_all(const uint8_t *p)
+{
+	return _mm512_set1_ps(f16_at(p));
+}
+
+/* Q4_K, Q5_K: d, dmin and three words: 6 bits of the first four scales and minima; on top of these, and in the
+ * third, what makes up the others. */
+INLINE __m512 scales_k(const uint8_t *b)
+{
+	__m128i h = load128(b), third = _mm_shuffle_epi32(h, 0xFF);
+	__m128i first = _mm_and_si128(h, _mm_set1_epi8(63));
+	__m128i others = _mm_and_si128(_mm_srlv_epi32(third, _mm_set_epi32(0, 4, 0, 0)), _mm_set1_epi8(15));
+	others = _mm_or_si128(others, _mm_and_si128(_mm_srli_epi16(h, 2), _mm_set1_epi8(0x30)));
+	__m128i all = _mm_alignr_epi8(_mm_unpackhi_epi32(first, others), _mm_unpacklo_epi32(first, others), 8);
+	__m512 d = f16_pair(_mm_xor_si128(h, _mm_set_epi32(0, 0, 0, (int)0x80000000)));
+	return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(all)), d);
+}
+
+INLINE struct scales16 scales_of(const struct row *w, uint32_t count, const enum dtype t)
+{
+	const uint8_t *b = w->p;
+	struct scales16 s;
+	struct eight e;
+	switch (t) {
+	case DTYPE_Q4_0:
+		s.d = f16_each(b, 9, 0);
+		break;
+	case DTYPE_Q4_1:
+		s.d = f16_each(b, 10, 1);
+		break;
+	case DTYPE_Q4_K:
+	case DTYPE_Q5_K:
+		s.d = scales_k(b);
+		break;
+	case DTYPE_Q6_K:
+		s.d = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load128(b + 192))), f16_all(b + 208));
+		break;
+	default:
+		eight_of(w, 0, count, t, &e);
+		s.d = _mm512_insertf32x8(_mm512_castps256_ps512(e.d[0]), codes_flags(t) & HALVES ? e.d[1] : e.m[0], 1);
+		if (t == DTYPE_Q2_K)
+			s.m = _mm512_insertf32x8(_mm512_castps256_ps512(e.m[0]), e.m[1], 1);
+	}
+	if (t != DTYPE_Q2_K)
+		s.m = s.d;
+	return s;
 }
 
 /* --- products ------------------------------------------------------------------------- */
@@ -216,12 +320,6 @@ INLINE __m512i scale_lanes(const int g, const int e, const enum order order, con
 	return _mm512_add_epi32(eights, _mm512_set1_epi32(g + 2 * e));
 }
 
-/* An eight's numbers for whole or half groups, zeros behind. */
-INLINE __m512 sixteen(const __m256 v[2], const unsigned flags)
-{
-	return flags & HALVES ? _mm512_insertf32x8(_mm512_castps256_ps512(v[0]), v[1], 1) : _mm512_zextps256_ps512(v[0]);
-}
-
 INLINE __m512 scaled(__m512i sums, __m512 scales, __m512i lanes, __m512 acc)
 {
 	return _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), _mm512_permutexvar_ps(lanes, scales), acc);
@@ -232,23 +330,24 @@ struct products { /* of an eight of `side` weight rows with n rows of x */
 };
 
 /* d of both sides multiplied, and the minima's part of the sums. */
-INLINE void scales_of(struct products *s, const struct row *w, uint32_t count, const struct rounded *x, size_t block,
-	const uint32_t side, const uint32_t n, const enum dtype t)
+INLINE void products_scale(struct products *s, const struct row *w, uint32_t count, const struct rounded *x,
+	size_t block, const uint32_t side, const uint32_t n, const enum dtype t)
 {
-	const unsigned flags = codes_flags(t);
-	const __m512i pairs = _mm512_set_epi32(7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0);
+	struct scales16 dw[SIDE_MAX];
 #pragma GCC unroll 4
-	for (uint32_t j = 0; j < side; j++) {
-		struct eight e;
-		eight_of(&w[j], 0, count, t, &e);
-		const __m512 d = sixteen(e.d, flags), m = sixteen(e.m, flags);
+	for (uint32_t j = 0; j < side; j++)
+		dw[j] = scales_of(&w[j], count, t);
 #pragma GCC unroll 8
-		for (uint32_t i = 0; i < n; i++) {
-			__m512 dx = _mm512_zextps256_ps512(_mm256_loadu_ps(x[i].d + block * 8));
-			__m512 sx = flags & HALVES ? _mm512_loadu_ps(x[i].h + block * 16) :
-						     _mm512_zextps256_ps512(_mm256_loadu_ps(x[i].s + block * 8));
-			s->d[j][i] = _mm512_mul_ps(d, flags & HALVES ? _mm512_permutexvar_ps(pairs, dx) : dx);
-			s->acc[j][i] = _mm512_fmadd_ps(m, sx, s->acc[j][i]);
+	for (uint32_t i = 0; i < n; i++) {
+		const struct scales16 dx = x_scales(&x[i], block, t);
+#pragma GCC unroll 4
+		for (uint32_t j = 0; j < side; j++) {
+			__m512 *acc = &s->acc[j][i], d = _mm512_mul_ps(dw[j].d, dx.d);
+			s->d[j][i] = d;
+			if (codes_flags(t) & HALVES)
+				*acc = _mm512_fmadd_ps(dw[j].m, dx.m, *acc);
+			else
+				*acc = _mm512_mask_add_ps(*acc, 0xFF00, *acc, d);
 		}
 	}
 }
@@ -281,8 +380,17 @@ INLINE void products_add(struct products *s, const struct row *w, const struct r
 	}
 }
 
-/* y of n rows of x and `rows` weight rows from r on, of which `side` go together. */
-INLINE void few(const struct call *c, uint32_t r, uint32_t rows, const uint32_t side, const uint32_t n, const enum dtype t)
+static void few_store(const struct matmul *m, uint32_t r, uint32_t rows, float (*sums)[FEW_ROWS][16])
+{
+	for (uint32_t j = 0; j < rows; j++)
+		for (uint32_t i = 0; i < m->n; i++)
+			m->y[i * m->ldy + r + j] =
+				_mm512_reduce_add_ps(_mm512_loadu_ps(sums[j][i])) + (m->bias ? m->bias[r + j] : 0.0f);
+}
+
+/* y of at most n rows of x and `rows` weight rows from r on, of which `side` go together. */
+INLINE void few(const struct call *c, uint32_t r, uint32_t rows, const uint32_t side, const uint32_t n,
+	const enum dtype t)
 {
 	const struct matmul *m = c->m;
 	const size_t whole = m->k / 256;
@@ -293,7 +401,7 @@ INLINE void few(const struct call *c, uint32_t r, uint32_t rows, const uint32_t 
 	struct products s;
 #pragma GCC unroll 8
 	for (uint32_t i = 0; i < n; i++)
-		x[i] = rounded_row(c->x, m->k, i);
+		x[i] = rounded_row(c->x, m->k, i < m->n ? i : 0);
 #pragma GCC unroll 4
 	for (uint32_t j = 0; j < side; j++) { /* the last row again: not stored */
 		row_init(c, &w[j], j < rows ? r + j : r + rows - 1, j);
@@ -308,30 +416,32 @@ INLINE void few(const struct call *c, uint32_t r, uint32_t rows, const uint32_t 
 				row_end(&w[j], end[j], count, t);
 		fetch(ahead, side * eight_bytes(t));
 		ahead += side * eight_bytes(t);
-		scales_of(&s, w, count, x, block, side, n, t);
+		products_scale(&s, w, count, x, block, side, n, t);
 		products_add(&s, w, x, block, side, n, t);
 #pragma GCC unroll 4
 		for (uint32_t j = 0; j < side; j++)
 			row_next(&w[j], t);
 	}
+	float sums[SIDE_MAX][FEW_ROWS][16];
 #pragma GCC unroll 4
 	for (uint32_t j = 0; j < side; j++)
 #pragma GCC unroll 8
-		for (uint32_t i = 0; i < n && j < rows; i++)
-			m->y[i * m->ldy + r + j] = _mm512_reduce_add_ps(s.acc[j][i]) + (m->bias ? m->bias[r + j] : 0.0f);
+		for (uint32_t i = 0; i < n; i++)
+			_mm512_storeu_ps(sums[j][i], s.acc[j][i]);
+	few_store(m, r, rows, sums);
 }
 
 /* Weight rows that go together: more sums hide more waiting, until the registers are full. */
 static uint32_t side_of(uint32_t n)
 {
-	return n == 1 ? 4 : n <= 4 ? 2 : 1;
+	return n == 1 ? SIDE_MAX : n <= 4 ? 2 : 1;
 }
 
 INLINE void few_rows(const struct call *c, uint32_t r, uint32_t rows, const enum dtype t)
 {
 	switch (c->m->n) {
 	case 1:
-		few(c, r, rows, 4, 1, t);
+		few(c, r, rows, SIDE_MAX, 1, t);
 		return;
 	case 2:
 		few(c, r, rows, 2, 2, t);
@@ -343,13 +453,8 @@ INLINE void few_rows(const struct call *c, uint32_t r, uint32_t rows, const enum
 		few(c, r, rows, 2, 4, t);
 		return;
 	case 5:
-		few(c, r, rows, 1, 5, t);
-		return;
 	case 6:
 		few(c, r, rows, 1, 6, t);
-		return;
-	case 7:
-		few(c, r, rows, 1, 7, t);
 		return;
 	default:
 		few(c, r, rows, 1, FEW_ROWS, t);

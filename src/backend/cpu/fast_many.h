@@ -84,8 +84,8 @@ INLINE void unpack(const struct call *c, uint8_t *to, uint32_t r, uint32_t rows,
 }
 
 /* y of `n` rows of x from i on and the tile's `rows` weight rows from r on. */
-INLINE void tile_rows(const struct call *c, const uint8_t *tile, uint32_t i, uint32_t r, uint32_t rows, const uint32_t n,
-	const unsigned flags)
+INLINE void tile_rows(const struct call *c, const uint8_t *tile, uint32_t i, uint32_t r, uint32_t rows,
+	const uint32_t n, const unsigned flags)
 {
 	const struct matmul *m = c->m;
 	const uint32_t halves = HALVES_OF(flags);
