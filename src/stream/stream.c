@@ -145,7 +145,7 @@ static int init(struct stream *s, struct err *e)
 	s->urgents = mem_array(URGENTS, sizeof(*s->urgents));
 	s->bounce = mem_pages(BOUNCE);
 	s->marks = mem_array(s->c.checkpoint->n_files, sizeof(*s->marks));
-	if (!s->entries || !s->loads || !s->urgents || !s->bounce || !s->marks)
+	if (!s->entries || !s->loads || !s->urgents || !s->bounce || !s->marks || borders_init(s) < 0)
 		return err_nomem(e);
 	for (size_t i = 0; i < s->c.checkpoint->n_files; i++)
 		mark_file(&s->c.checkpoint->files[i], &s->marks[i]);
@@ -209,6 +209,7 @@ void stream_close(struct stream *s)
 	free(s->urgents);
 	free(s->marks);
 	free(s->entries);
+	free(s->borders);
 	free(s->loads);
 	free(s);
 }

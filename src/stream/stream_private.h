@@ -2,7 +2,8 @@
  *
  * walker.c: the reader thread, which chooses what is read next and takes what has come.
  * stream.c: what the engine calls. urgent.c: reads beside the schedule. experts.c: chunks that are read
- * when a router has chosen them, and kept as long as they are worth it. ring.c: room. */
+ * when a router has chosen them, and kept as long as they are worth it. borders.c: pages that two chunks share.
+ * ring.c: room. */
 #ifndef AIRLCHAT_STREAM_STREAM_PRIVATE_H
 #define AIRLCHAT_STREAM_STREAM_PRIVATE_H
 
@@ -35,13 +36,15 @@ struct load {
 	struct ring *ring; /* whose `block` it has; NULL: the chunk has memory of its own */
 	uint64_t block;
 	char *memory;
-	size_t asked, span; /* bytes that requests were made for, of all */
+	size_t asked, span; /* bytes that requests were made for or that are borrowed, of all */
+	/* Border pages that a neighbour has or will have; those of them that it will. A bit each. */
+	uint8_t borrowed, awaited;
 	unsigned pending;   /* requests in flight */
 	unsigned tries;
 	int error;	    /* errno, or FILE_ENDED */
 	uint32_t bad_file;
 	uint64_t bad_offset;
-	uint32_t next; /* free list */
+	uint32_t next; /* free list; list of those that are whole */
 };
 
 /* What a file was like when the stream was opened. */
@@ -82,6 +85,7 @@ struct stream {
 	pthread_mutex_t lock;	/* guards everything below */
 	pthread_cond_t changed; /* for the engine: a chunk or an urgent read is done */
 	struct entry *entries;	/* [n] */
+	uint32_t *borders;	/* [BORDERS * n] the border of another chunk with the same page; see borders.c */
 	char *arena, *device_arena; /* of the chunks that stay, in host memory and on the device */
 	size_t arena_bytes, device_arena_bytes;
 	struct ring_memory ring;
@@ -133,6 +137,20 @@ bool load_start(struct stream *s, struct entry *en, size_t span, uint32_t number
 /* What a completed request means: 0 done, 1 submit it again as changed, else an errno or FILE_ENDED. */
 int request_verdict(struct read_req *r, uint64_t needed_end, unsigned *tries);
 void count_in_flight(struct stream *s, int d);
+
+/* Has all of it come? */
+static inline bool load_is_whole(const struct load *l)
+{
+	return !l->pending && l->asked == l->span && !l->awaited;
+}
+
+/* borders.c; the lock is held, except in init; only for loads of schedule.chunks */
+#define BORDERS 4 /* of a chunk: begin and end of its data and of its scale */
+int borders_init(struct stream *s); /* -1: out of memory */
+void borders_borrow(struct stream *s, struct load *l); /* a new load takes what there is */
+/* The load has come: those that wait for a page of it get it; what is whole now goes on the list. */
+uint32_t borders_lend(struct stream *s, struct load *l, uint32_t list);
+void borders_refuse(struct stream *s, const struct load *l); /* it will not come: drop those that wait for it */
 
 /* experts.c; the lock is held, except in init and clear */
 int experts_init(struct stream *s, struct err *e);

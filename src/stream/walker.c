@@ -73,6 +73,8 @@ void load_drop(struct stream *s, struct load *l)
 	if (s->partial_wanted == (uint32_t)(l - s->loads))
 		s->partial_wanted = NO_LOAD;
 	l->dead = true;
+	if (l->state == LOAD_READING && !l->expert)
+		borders_refuse(s, l);
 	if (!l->pending)
 		load_free(s, l);
 }
@@ -91,10 +93,40 @@ bool load_start(struct stream *s, struct entry *en, size_t span, uint32_t number
 	*l = (struct load){.state = LOAD_READING, .expert = expert, .number = number, .block = block,
 		.ring = en->memory ? NULL : &ring->ring,
 		.memory = en->memory ? en->memory : ring->memory + start, .span = span};
+	if (!expert)
+		borders_borrow(s, l);
 	en->state = COMING;
 	en->issued = clock_ns();
 	en->load = *partial = (uint32_t)(l - s->loads);
 	return true;
+}
+
+/* The last request of a load is done, or one that it borrowed from: perhaps others are whole thereby. */
+static void load_done(struct stream *s, struct load *l)
+{
+	uint32_t list = l->dead ? NO_LOAD : (uint32_t)(l - s->loads);
+	if (l->dead)
+		load_free(s, l);
+	else
+		l->next = NO_LOAD;
+	while (list != NO_LOAD) {
+		l = &s->loads[list];
+		list = l->next;
+		struct entry *en = entry_of(s, l);
+		l->state = l->error ? LOAD_FAILED : LOAD_READY;
+		en->in_ram = clock_ns();
+		en->fresh = true;
+		if (!l->expert && l->error)
+			borders_refuse(s, l);
+		else if (!l->expert)
+			list = borders_lend(s, l, list);
+		if (en->memory && !l->error) {
+			s->view.resident_loaded += l->expert ? 0 : s->c.schedule->chunks[l->number].bytes;
+			load_drop(s, l);
+			en->state = HERE;
+		}
+	}
+	pthread_cond_broadcast(&s->changed);
 }
 
 /* How an extent is cut into requests: nearly equal ones, so that none is a page or two. */
@@ -111,12 +143,16 @@ static size_t piece(const struct stream *s, size_t span)
 static bool load_ask(struct stream *s, uint32_t *partial, size_t most)
 {
 	struct load *l = &s->loads[*partial];
-	size_t begin = 0; /* of the extent, in memory */
+	size_t begin = 0, end; /* of the extent, in memory */
 	const struct extent *x;
-	for (size_t i = 0; (x = extent_of(s, l, i)); begin += span_bytes(x), i++) {
-		while (l->asked < begin + span_bytes(x)) {
-			size_t at = l->asked - begin, left = span_bytes(x) - at, one = piece(s, span_bytes(x));
-			const struct read_req req = {.file = x->file, .offset = span_start(x) + at,
+	for (size_t i = 0; (x = extent_of(s, l, i)); begin = end, i++) {
+		const unsigned borrowed = i < 2 ? l->borrowed >> 2 * i : 0;
+		end = begin + span_bytes(x);
+		const size_t from = begin + (borrowed & 1 ? MEM_PAGE : 0), to = end - (borrowed & 2 ? MEM_PAGE : 0);
+		l->asked = l->asked < from ? from : l->asked;
+		while (l->asked < to) {
+			const size_t left = to - l->asked, one = piece(s, to - from);
+			const struct read_req req = {.file = x->file, .offset = span_start(x) + (l->asked - begin),
 				.bytes = left < one ? left : one, .dst = l->memory + l->asked,
 				.tag = *partial | (uint64_t)i << TAG_EXTENT};
 			if (s->in_flight >= most || !submit(s, &req))
@@ -124,8 +160,11 @@ static bool load_ask(struct stream *s, uint32_t *partial, size_t most)
 			l->asked += req.bytes;
 			l->pending++;
 		}
+		l->asked = l->asked < end ? end : l->asked;
 	}
 	*partial = NO_LOAD;
+	if (load_is_whole(l)) /* all of it was borrowed */
+		load_done(s, l);
 	return true;
 }
 
@@ -258,31 +297,15 @@ int request_verdict(struct read_req *r, uint64_t needed_end, unsigned *tries)
 	return 1;
 }
 
-static void load_done(struct stream *s, struct load *l)
-{
-	struct entry *en = entry_of(s, l);
-	if (l->dead) {
-		load_free(s, l);
-		return;
-	}
-	l->state = l->error ? LOAD_FAILED : LOAD_READY;
-	en->in_ram = clock_ns();
-	en->fresh = true;
-	if (en->memory && !l->error) {
-		s->view.resident_loaded += l->expert ? 0 : s->c.schedule->chunks[l->number].bytes;
-		load_drop(s, l);
-		en->state = HERE;
-	}
-	pthread_cond_broadcast(&s->changed);
-}
-
 static void chunk_request_done(struct stream *s, struct read_req *r)
 {
 	struct load *l = &s->loads[(uint32_t)r->tag];
 	const struct extent *x = extent_of(s, l, (size_t)(r->tag >> TAG_EXTENT));
 	s->view.bytes_read += r->result > 0 ? (uint64_t)r->result : 0;
 	s->view.reads++;
-	int verdict = request_verdict(r, x->offset + x->bytes, &l->tries);
+	/* whole pages, up to the file's end: a neighbour may have part of the last one */
+	const uint64_t size = s->c.checkpoint->files[x->file].size, end = span_start(x) + span_bytes(x);
+	int verdict = request_verdict(r, end < size ? end : size, &l->tries);
 	if (verdict == 1 && !l->dead && submit(s, r))
 		return;
 	if (verdict != 0 && !l->error) {
@@ -291,7 +314,7 @@ static void chunk_request_done(struct stream *s, struct read_req *r)
 		l->bad_offset = r->offset + (r->result > 0 ? (uint64_t)r->result : 0);
 	}
 	l->pending--;
-	if (!l->pending && (l->asked == l->span || l->dead))
+	if (load_is_whole(l) || (l->dead && !l->pending))
 		load_done(s, l);
 }
 

@@ -105,7 +105,7 @@ class Writer:
             self.index[name] = file
             at += size
         text = json.dumps(header).encode()
-        text += b" " * (-(len(text) + 8) % 4096)
+        text += b" " * (-len(text) % 8)  # as published files have it: no tensor begins at a page
         with open(os.path.join(self.out, file), "wb") as f:
             f.write(struct.pack("<Q", len(text)) + text)
             if self.sparse:

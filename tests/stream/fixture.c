@@ -44,6 +44,31 @@ static struct extent odd_extent(struct fixture *f, uint32_t most)
 	return (struct extent){fixture_random(f, FILES), offset, bytes};
 }
 
+/* Data in the first file, scales in the second; now and then two chunks have changed places. */
+static void side_by_side(struct fixture *f)
+{
+	uint64_t at[FILES] = {7 + fixture_random(f, 5000), 1};
+	size_t order[CHUNKS];
+	for (size_t i = 0; i < CHUNKS; i++)
+		order[i] = i;
+	for (size_t i = 0; i + 3 < CHUNKS; i += 1 + fixture_random(f, 9)) {
+		order[i] = i + 3;
+		order[i + 3] = i;
+		i += 3;
+	}
+	for (size_t i = 0; i < CHUNKS; i++) {
+		struct chunk *c = &f->chunks[order[i]];
+		c->data = (struct extent){0, at[0], 1 + fixture_random(f, fixture_random(f, 2) ? 120000 : 5000)};
+		at[0] += c->data.bytes;
+		if (c->scale.bytes)
+			c->scale = (struct extent){1, at[1], c->scale.bytes};
+		at[1] += c->scale.bytes;
+	}
+	struct extent *last = &f->chunks[order[CHUNKS - 1]].data;
+	assert_true(at[0] <= FILE_BYTES);
+	last->bytes = FILE_BYTES - last->offset < 200000 ? FILE_BYTES - last->offset : last->bytes;
+}
+
 void fixture_open(struct fixture *f, uint64_t seed, const char *reader, unsigned depth, uint32_t resident)
 {
 	struct err e = ERR_INIT;
@@ -61,9 +86,14 @@ void fixture_open(struct fixture *f, uint64_t seed, const char *reader, unsigned
 		c->data = odd_extent(f, i % 7 == 0 ? 1200000 : 60000);
 		if (i % 3 == 0)
 			c->scale = odd_extent(f, 3000);
+		f->tiers[i] = fixture_random(f, 100) < resident ? TIER_RAM : TIER_DISK;
+	}
+	if (seed % 2)
+		side_by_side(f);
+	for (size_t i = 0; i < CHUNKS; i++) {
+		struct chunk *c = &f->chunks[i];
 		c->bytes = c->data.bytes + c->scale.bytes;
 		f->schedule.bytes += c->bytes;
-		f->tiers[i] = fixture_random(f, 100) < resident ? TIER_RAM : TIER_DISK;
 	}
 	assert_int_equal(cpu_backend_open(&f->backend, "ref", 1, &e), 0);
 	if (reader_open(&real, reader, &f->checkpoint, NULL, depth, &e) < 0)

@@ -49,7 +49,8 @@ static inline unsigned char file_byte(uint32_t file, uint64_t at)
 
 uint32_t fixture_random(struct fixture *f, uint32_t below);
 
-/* Files, schedule, tiers by share (percent of the chunks that are resident), reader "pread", "uring". */
+/* Files, schedule, tiers by share (percent of the chunks that are resident), reader "pread", "uring". With an odd
+ * seed the chunks lie side by side, nearly in order; else anywhere. */
 void fixture_open(struct fixture *f, uint64_t seed, const char *reader, unsigned depth, uint32_t resident);
 /* Give the schedule experts whose sizes differ by at most `spread` bytes. */
 void fixture_experts(struct fixture *f, uint32_t spread);
