@@ -1,6 +1,7 @@
 #include "chat/why.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +13,25 @@
 #define RATE_NS 500000000
 #define LEAST_BUSY_NS 20000000	  /* less reading than this in a half second tells nothing */
 #define PREDICT_NS 2000000000
-#define PROBE_CHUNK ((uint64_t)1 << 20)
+#define PROBE_CHUNK ((uint64_t)1 << 20) /* or larger: no more chunks than PROBE_CHUNKS, up to PROBE_CHUNK_MAX */
+#define PROBE_CHUNK_MAX ((uint64_t)8 << 20)
+#define PROBE_CHUNKS 16384
+#define STACK ((size_t)128 << 10)
 #define PROBE_CTX 64
 #define WORTH 0.95		  /* an option must save this much to be told */
+
+struct question {
+	const struct model *model;
+	const struct plan *plan;
+	struct predict_rates rates;
+	double token_s; /* the present pace */
+};
+
+struct answer {
+	struct predicted now;
+	struct predict_option help[WHY_HELP];
+	size_t n_help;
+};
 
 struct why {
 	/* Set on the engine's thread: of the drive (0: not known); seconds of computing a pass with the kernels
@@ -25,21 +42,41 @@ struct why {
 	uint64_t rate_bytes, predict_passes;
 	double rates[WHY_RATES], best;
 	size_t n_rates;
-	struct predicted now;
-	struct predict_option help[WHY_HELP];
-	size_t n_help;
+	/* With a hundred thousand chunks the answer takes tenths of a second: a thread of its own finds it. */
+	pthread_t thread;
+	bool started;
+	pthread_mutex_t lock; /* guards all below */
+	pthread_cond_t changed;
+	bool asked; /* until the answer is there */
+	atomic_bool quit;
+	struct question question;
+	struct answer answer;
 };
 
 struct why *why_new(void)
 {
 	struct why *w = calloc(1, sizeof(*w));
-	if (w)
-		w->now = (struct predicted)PREDICTED_UNKNOWN;
+	if (!w)
+		return NULL;
+	w->answer.now = (struct predicted)PREDICTED_UNKNOWN;
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->changed, NULL);
 	return w;
 }
 
 void why_free(struct why *w)
 {
+	if (!w)
+		return;
+	if (w->started) {
+		pthread_mutex_lock(&w->lock);
+		atomic_store(&w->quit, true);
+		pthread_cond_signal(&w->changed);
+		pthread_mutex_unlock(&w->lock);
+		pthread_join(w->thread, NULL);
+	}
+	pthread_mutex_destroy(&w->lock);
+	pthread_cond_destroy(&w->changed);
 	free(w);
 }
 
@@ -59,7 +96,10 @@ static void probe_kernels(struct why *w, const struct chat *c)
 	const struct model *m = chat_model(c);
 	struct schedule s;
 	struct err ignored = ERR_INIT;
-	if (schedule_make(&s, m, PROBE_CHUNK, &ignored) < 0)
+	uint64_t chunk = PROBE_CHUNK;
+	while (chunk < PROBE_CHUNK_MAX && m->bytes / chunk > PROBE_CHUNKS)
+		chunk *= 2;
+	if (schedule_make(&s, m, chunk, &ignored) < 0)
 		return;
 	atomic_store(&w->kernels_s, time_kernels(c, b, &s, DTYPE_UNKNOWN));
 	for (int i = 0; i < 2; i++) {
@@ -82,10 +122,6 @@ static void probe_kernels(struct why *w, const struct chat *c)
 
 void why_probe(struct why *w, const struct chat *c)
 {
-	struct probe_disk d;
-	probe_disk_cached(&d, chat_checkpoint(c));
-	atomic_store(&w->probed, d.bytes_per_s > 0 ? d.bytes_per_s : 0);
-	atomic_store(&w->latency, d.latency_s > 0 ? d.latency_s : 0);
 	probe_kernels(w, c);
 }
 
@@ -107,38 +143,69 @@ static void take_rate(struct why *w, const struct stream_view *sv)
 	w->rate_busy = sv->busy_ns;
 }
 
-static void add_help(struct why *w, bool known, const struct predict_option *o)
+static void add_help(struct answer *a, bool known, const struct predict_option *o)
 {
-	if (known && w->n_help < WHY_HELP)
-		w->help[w->n_help++] = *o;
+	if (known && a->n_help < WHY_HELP)
+		a->help[a->n_help++] = *o;
 }
 
 /* What would help: first what is still seen where room is short. */
-static void find_help(struct why *w, const struct model *m, const struct plan *p, const struct predict_rates *r)
+static void find_help(struct answer *a, struct why *w, const struct model *m, const struct plan *p,
+	const struct predict_rates *r)
 {
 	const uint64_t most = plan_free_ram() + plan_process_ram();
 	const double kernels = atomic_load(&w->kernels_s), wider = atomic_load(&w->wider_s);
 	struct predict_option budgets[3], o;
 	size_t n = predict_budgets(budgets, 3, p, m, r, most - most / 10);
-	w->n_help = 0;
-	add_help(w, n > 0, &budgets[n ? n - 1 : 0]);
-	for (int i = 0; i < 2 && kernels > 0; i++) {
+	add_help(a, n > 0, &budgets[n ? n - 1 : 0]);
+	for (int i = 0; i < 2 && kernels > 0 && !atomic_load(&w->quit); i++) {
 		struct predict_rates other = *r;
 		double seconds = atomic_load(&w->prepared_s[i]);
 		other.compute_s *= seconds / kernels;
 		if (seconds > 0)
-			add_help(w, predict_prepared(&o, p, m, &other, (enum dtype)atomic_load(&w->prepared[i])), &o);
+			add_help(a, predict_prepared(&o, p, m, &other, (enum dtype)atomic_load(&w->prepared[i])), &o);
 		if (i == 0 && wider > 0) {
 			other.compute_s = r->compute_s * wider / kernels;
-			add_help(w, predict_threads(&o, p, m, &other, atomic_load(&w->threads)), &o);
+			add_help(a, predict_threads(&o, p, m, &other, atomic_load(&w->threads)), &o);
 		}
 	}
-	add_help(w, predict_stripes(&o, p, m, r), &o);
+	add_help(a, predict_stripes(&o, p, m, r), &o);
 	for (size_t i = n; i-- > 1;)
-		add_help(w, true, &budgets[i - 1]);
+		add_help(a, true, &budgets[i - 1]);
 }
 
-static void predict(struct why *w, const struct model *m, const struct plan *p, const struct trace_view *t)
+static void find_answer(struct answer *a, struct why *w, struct question *q)
+{
+	*a = (struct answer){.now = PREDICTED_UNKNOWN};
+	if (q->plan->streamed_bytes)
+		predict_fit(&q->rates, q->plan, q->model, q->token_s);
+	predict_token(&a->now, q->plan, q->model, &q->rates);
+	if (a->now.token_s > 0 && !atomic_load(&w->quit))
+		find_help(a, w, q->model, q->plan, &q->rates);
+}
+
+static void *answer_thread(void *arg)
+{
+	struct why *w = arg;
+	pthread_mutex_lock(&w->lock);
+	while (!atomic_load(&w->quit)) {
+		if (!w->asked) {
+			pthread_cond_wait(&w->changed, &w->lock);
+			continue;
+		}
+		struct question q = w->question;
+		struct answer a;
+		pthread_mutex_unlock(&w->lock);
+		find_answer(&a, w, &q);
+		pthread_mutex_lock(&w->lock);
+		w->answer = a;
+		w->asked = false;
+	}
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+static void ask(struct why *w, const struct model *m, const struct plan *p, const struct trace_view *t)
 {
 	const struct trace_pass *d = &t->decode;
 	double n = (double)t->n_decode, busy = (double)d->read_busy / 1e9;
@@ -148,22 +215,30 @@ static void predict(struct why *w, const struct model *m, const struct plan *p, 
 		.expert_miss = experts > 0 ? (double)d->expert_misses / experts : -1};
 	if (busy > 0 && d->bytes_disk)
 		r.disk_bytes_per_s = (double)d->bytes_disk / busy;
-	if (p->streamed_bytes)
-		predict_fit(&r, p, m, (double)d->wall / 1e9 / n);
-	predict_token(&w->now, p, m, &r);
-	w->n_help = 0;
-	if (w->now.token_s > 0)
-		find_help(w, m, p, &r);
+	if (!w->started) {
+		pthread_attr_t attr;
+		pthread_attr_init(&attr);
+		pthread_attr_setstacksize(&attr, STACK);
+		w->started = pthread_create(&w->thread, &attr, answer_thread, w) == 0;
+		pthread_attr_destroy(&attr);
+	}
+	pthread_mutex_lock(&w->lock);
+	if (w->started && !w->asked) {
+		w->question = (struct question){m, p, r, (double)d->wall / 1e9 / n};
+		w->asked = true;
+		pthread_cond_signal(&w->changed);
+	}
+	pthread_mutex_unlock(&w->lock);
 }
 
 /* The model says by how much; what it is now was measured. */
-static void tell_help(const struct why *w, struct why_view *out)
+static void tell_help(const struct answer *a, struct why_view *out)
 {
 	out->n_help = 0;
-	for (size_t i = 0; i < w->n_help && out->token_s > 0; i++) {
-		struct predict_option o = w->help[i];
-		double least = fmin(o.token_s, w->now.compute_s); /* the present pace says nothing of computing */
-		o.token_s = fmax(o.token_s * out->token_s / w->now.token_s, least);
+	for (size_t i = 0; i < a->n_help && out->token_s > 0; i++) {
+		struct predict_option o = a->help[i];
+		double least = fmin(o.token_s, a->now.compute_s); /* the present pace says nothing of computing */
+		o.token_s = fmax(o.token_s * out->token_s / a->now.token_s, least);
 		if (o.token_s < out->token_s * WORTH)
 			out->help[out->n_help++] = o;
 	}
@@ -179,7 +254,7 @@ void why_fill(struct why *w, struct chat *c, const struct trace_view *t, struct 
 	if (!en || !chat_plan(c))
 		return;
 	out->plan = chat_plan(c);
-	const struct probe_disk *d = chat_drive(c); /* measured when the engine started, if it was not known */
+	const struct probe_disk *d = chat_drive(c); /* known or measured when the engine started */
 	if (d->bytes_per_s > 0 && probed <= 0) {
 		atomic_store(&w->probed, d->bytes_per_s);
 		atomic_store(&w->latency, d->latency_s);
@@ -200,14 +275,17 @@ void why_fill(struct why *w, struct chat *c, const struct trace_view *t, struct 
 	if (t->n_decode >= 2 && t->passes != w->predict_passes && now - w->predict_time > PREDICT_NS) {
 		w->predict_time = now;
 		w->predict_passes = t->passes;
-		predict(w, chat_model(c), out->plan, t);
+		ask(w, chat_model(c), out->plan, t);
 	}
-	out->now = w->now;
-	if (w->now.compute_s >= 0 && out->disk_limit > 0) { /* at best: the disk at its limit */
-		out->now.disk_s = ((double)out->plan->streamed_bytes + fmax(w->now.expert_bytes, 0)) / out->disk_limit;
-		out->now.floor_s = out->now.disk_s > w->now.compute_s ? out->now.disk_s : w->now.compute_s;
+	pthread_mutex_lock(&w->lock);
+	const struct answer a = w->answer;
+	pthread_mutex_unlock(&w->lock);
+	out->now = a.now;
+	if (a.now.compute_s >= 0 && out->disk_limit > 0) { /* at best: the disk at its limit */
+		out->now.disk_s = ((double)out->plan->streamed_bytes + fmax(a.now.expert_bytes, 0)) / out->disk_limit;
+		out->now.floor_s = out->now.disk_s > a.now.compute_s ? out->now.disk_s : a.now.compute_s;
 		if (out->token_s > 0 && out->now.floor_s > out->token_s) /* means over a noisy time: this was faster */
 			out->now.floor_s = out->token_s;
 	}
-	tell_help(w, out);
+	tell_help(&a, out);
 }

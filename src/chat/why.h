@@ -26,9 +26,10 @@ struct why_view { /* what was not measured is negative */
 
 struct why *why_new(void); /* NULL: no memory */
 void why_free(struct why *w);
-/* The drive's speed, if it is known, and that of kernels; on the engine's thread, before the engine starts. */
+/* The speed of kernels; on the engine's thread, before the engine starts. */
 void why_probe(struct why *w, const struct chat *c);
-/* From one thread. Costs little: predictions are made anew every two seconds at most. */
+/* From one thread. Costs little: predictions are made anew every two seconds at most, in a thread that why_free ends,
+ * which must be before the chat is closed. */
 void why_fill(struct why *w, struct chat *c, const struct trace_view *t, struct why_view *out);
 
 #endif

@@ -14,7 +14,7 @@
 #define SCRATCH_MOST ((size_t)96 << 20) /* more than the caches hold */
 #define LAYER_NS 12000000	    /* time for one measurement of a layer */
 #define REPEATS 5		    /* measurements of which the median counts; one of what takes long */
-#define LAYER_BYTES 268435456.0	    /* of a layer larger than this a part stands for all */
+#define LAYER_BYTES 268435456.0	    /* of a layer larger than this a part stands for all; a quarter when quick */
 #define LIKES 12		    /* sorts of layers that are told apart */
 
 struct bench {
@@ -283,7 +283,7 @@ static double seconds_per_byte(struct bench *t, const struct layer_chunks *l)
 			return t->sorts[i].per_byte;
 	double bytes = 0;
 	size_t n = 0;
-	while (n < l->n + l->n_experts && bytes < LAYER_BYTES)
+	while (n < l->n + l->n_experts && bytes < (t->q->quick ? LAYER_BYTES / 4 : LAYER_BYTES))
 		bytes += (double)chunk_bytes(t, layer_chunk(l, n++));
 	struct alike *like = &t->sorts[t->n_sorts++];
 	*like = (struct alike){what, bytes > 0 ? time_layer(t, l, n) / bytes : 0};

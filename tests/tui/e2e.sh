@@ -53,6 +53,7 @@ start
 check 'a second start' shows '^>'
 tm send-keys 'Write a very long story about the sea.' Enter
 check 'it answers' shows '^ai +[▸>] .+'
+check 'what would help' shows '(--ram|prepare) .*/tok'
 for p in /proc/[0-9]*; do # pkill is not everywhere
 	[[ $(tr '\0' ' ' <"$p/cmdline" 2>/dev/null) == "$builddir/airlchat $AIRLCHAT_MODEL --temp 0 --ram 80M"* ]] &&
 		kill -TERM "${p#/proc/}"
