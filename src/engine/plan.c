@@ -22,6 +22,7 @@
 #define TOKEN_BYTES 100        /* a vocabulary entry in the tokenizer's tables, its merges included */
 #define MARGIN_LEAST (16 * MIB) /* what a run may take beyond its budget */
 #define DEFAULT_CTX 4096
+#define SMALL_CTX 256 /* a default context is halved down to this, or below, where memory is short */
 #define EMBED_ROWS 64 /* of the embedding's rows that are remembered */
 
 static uint64_t kv_bytes(const struct model *m, enum dtype type, uint64_t ctx)
@@ -166,34 +167,52 @@ static int tell_layers(struct plan *p, const struct model *m, struct err *e)
 	return 0;
 }
 
-static uint64_t floor_of(struct plan *p, const struct model *m, uint64_t wanted, struct err *e)
+/* What is needed beside the fixed parts; 0: an error. */
+static uint64_t least_beside(struct plan *p, const struct model *m, uint64_t wanted, struct err *e)
 {
 	struct schedule s;
 	if (schedule_make(&s, m, wanted ? wanted : least_chunk(m), e) < 0)
 		return 0;
-	uint64_t min = fixed_bytes(p) + table_bytes(p, &s) + stream_ring_min(&s);
+	uint64_t least = table_bytes(p, &s) + stream_ring_min(&s);
 	if (p->request.host_memory)
-		min += stream_expert_min(&s, m->moe.top_k);
+		least += stream_expert_min(&s, m->moe.top_k);
 	schedule_clear(&s);
-	return mem_align_up(min, MIB);
+	return least;
 }
 
-/* The default context: as much as fits beside the floor. */
-static void choose_ctx(struct plan *p, const struct model *m, const struct plan_request *r)
+/* The parts that depend on the context, and the smallest budget. */
+static void set_ctx(struct plan *p, const struct model *m, uint32_t ctx, uint64_t beside)
 {
-	if (r->ctx) {
-		p->ctx = r->ctx;
-		p->kv_bytes = kv_bytes(m, p->kv_type, p->ctx);
-		return;
+	const uint32_t rows = p->request.prefill_rows ? p->request.prefill_rows : PLAN_PREFILL_ROWS;
+	p->ctx = ctx;
+	p->prefill_rows = rows < ctx ? rows : ctx;
+	p->kv_bytes = kv_bytes(m, p->kv_type, ctx);
+	p->activation_bytes = activation_bytes(m, p->prefill_rows, p->logits_rows);
+	p->min_ram_bytes = mem_align_up(fixed_bytes(p) + beside, MIB);
+}
+
+/* The default context: as much as fits beside the floor. The least budget is that of the smallest one. */
+static int choose_ctx(struct plan *p, const struct model *m, struct err *e)
+{
+	uint32_t ctx = p->request.ctx, chosen = 0;
+	const bool fixed = ctx || !p->request.host_memory;
+	const uint64_t beside = least_beside(p, m, p->request.chunk_bytes, e);
+	if (!beside)
+		return -1;
+	if (!ctx)
+		ctx = m->ctx_train < DEFAULT_CTX ? m->ctx_train : DEFAULT_CTX;
+	for (;; ctx /= 2) {
+		set_ctx(p, m, ctx, beside);
+		if (!chosen && p->min_ram_bytes <= p->ram_bytes)
+			chosen = ctx;
+		if (fixed || ctx <= SMALL_CTX)
+			break;
 	}
-	p->ctx = m->ctx_train < DEFAULT_CTX ? m->ctx_train : DEFAULT_CTX;
-	for (;; p->ctx /= 2) {
-		p->kv_bytes = kv_bytes(m, p->kv_type, p->ctx);
-		struct err ignored = ERR_INIT;
-		if (p->ctx <= 256 || !r->host_memory ||
-			floor_of(p, m, r->chunk_bytes, &ignored) <= p->ram_bytes)
-			return;
-	}
+	const uint64_t least = p->min_ram_bytes;
+	if (chosen)
+		set_ctx(p, m, chosen, beside);
+	p->min_ram_bytes = least;
+	return 0;
 }
 
 /* `room` bytes of a tier: the experts of one layer first, then chunks that every pass uses, then more
@@ -252,7 +271,6 @@ static uint64_t default_ram(void)
 int plan_make(struct plan *p, const struct model *m, const struct plan_request *r, struct err *e)
 {
 	*p = (struct plan){.request = *r, .kv_type = r->kv_type,
-		.prefill_rows = r->prefill_rows ? r->prefill_rows : PLAN_PREFILL_ROWS,
 		.logits_rows = r->logits_rows ? r->logits_rows : 1};
 	/* The same for `plan`, which loads no tokenizer, as for a run, which does: an estimate, unless
 	 * the process is larger already. */
@@ -263,13 +281,8 @@ int plan_make(struct plan *p, const struct model *m, const struct plan_request *
 	p->backend_bytes = r->backend;
 	p->small_bytes = mem_align_up(small_bytes(m) + scales_bytes(m), MEM_PAGE);
 	p->ram_bytes = r->ram ? r->ram : default_ram();
-	if (r->ctx && r->ctx < p->prefill_rows)
-		p->prefill_rows = r->ctx;
-	p->activation_bytes = activation_bytes(m, p->prefill_rows, p->logits_rows);
 	p->embed_bytes = EMBED_ROWS * embed_row(m);
-	choose_ctx(p, m, r);
-	p->min_ram_bytes = floor_of(p, m, r->chunk_bytes, e);
-	if (!p->min_ram_bytes)
+	if (choose_ctx(p, m, e) < 0)
 		return -1;
 	if (p->ram_bytes < p->min_ram_bytes)
 		return err_set(e, ERR_BUDGET,

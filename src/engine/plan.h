@@ -35,7 +35,7 @@ struct plan_request {
 
 struct plan {
 	uint64_t ram_bytes;	/* the budget */
-	uint64_t min_ram_bytes; /* the smallest budget that works with this context */
+	uint64_t min_ram_bytes; /* the smallest budget that works: with this context if it was asked for */
 	uint64_t base_bytes, backend_bytes, kv_bytes, activation_bytes, small_bytes, ring_bytes;
 	uint64_t embed_bytes; /* table of embedding rows met before */
 	uint64_t table_bytes; /* what the number of chunks costs */

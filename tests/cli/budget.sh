@@ -28,6 +28,12 @@ mib=$((least / 1048576))
 	tap ok "one less is refused" || tap "not ok" "one less is refused"
 rm -f "${TMPDIR:-/tmp}/budget.$$"
 
+# Without --ctx the context shrinks with the budget: the smallest is that of the smallest context.
+least=$("$bin" plan "$model" --json | sed 's/.*"min_ram_bytes": \([0-9]*\).*/\1/')
+[ "$least" -le $((mib * 1048576)) ] && echo hi | "$bin" "$model" --plain --no-keep --ram "$least" -n 1 >/dev/null 2>&1 &&
+	! echo hi | "$bin" "$model" --plain --no-keep --ram $((least - 1)) -n 1 >/dev/null 2>&1 &&
+	tap ok "likewise without a context" || tap "not ok" "likewise without a context ($least)"
+
 ram_of() { sed 's/.*"ram_bytes": \([0-9]*\).*/\1/'; }
 in_group() { sh -c 'echo $$ >"$0/cgroup.procs" && exec timeout 100 "$@"' "$group" "$@"; }
 echo 200M >"$group/memory.limit_in_bytes"
