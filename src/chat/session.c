@@ -89,6 +89,18 @@ static int start(struct session *s, const struct session_options *o, struct err 
 	return rc ? err_sys(e, rc, "can't start the engine thread") : 0;
 }
 
+/* The dtype of most bytes. */
+static enum dtype most_frequent(const struct model *m)
+{
+	uint64_t bytes[DTYPE_COUNT] = {0};
+	enum dtype best = DTYPE_F32;
+	for (size_t i = 0; i < m->n_weights; i++)
+		bytes[m->weights[i].dtype] += m->weights[i].rows * m->weights[i].row_bytes;
+	for (int t = DTYPE_F32; t < DTYPE_COUNT; t++)
+		best = bytes[t] > bytes[best] ? (enum dtype)t : best;
+	return best;
+}
+
 int session_open(struct session **out, struct chat *chat, const struct session_options *o, struct err *e)
 {
 	*out = NULL;
@@ -109,7 +121,7 @@ int session_open(struct session **out, struct chat *chat, const struct session_o
 	buf_printf(&text, "%s/%s %d threads", b->name, b->variant, b->threads);
 	strncpy(s->device, buf_str(&text), sizeof(s->device) - 1);
 	buf_clear(&text);
-	strncpy(s->dtype, dtype_info(chat_model(chat)->weights[1].tensor->dtype)->name, sizeof(s->dtype) - 1);
+	strncpy(s->dtype, dtype_info(most_frequent(chat_model(chat)))->name, sizeof(s->dtype) - 1);
 	if (queue_init(&s->commands, e) < 0 || queue_init(&s->events, e) < 0 || start(s, o, e) < 0) {
 		session_close(s);
 		return -1;

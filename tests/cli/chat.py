@@ -2,7 +2,7 @@
 import json, os, shutil, signal, stat, subprocess, sys, tempfile, time
 
 sys.path.insert(0, os.path.dirname(__file__))
-from tap import AIRLCHAT, MODEL, SANITIZED, done, ok, skip  # noqa: E402
+from tap import AIRLCHAT, MODEL, SANITIZED, SRC, done, ok, skip  # noqa: E402
 
 
 def chat(home, lines, *args, env=None):
@@ -258,6 +258,24 @@ def config(home):
     ok(rc == 0 and "# top-k = N" in r.stdout, "--print-config is a config file", err)
 
 
+def quantized(home):
+    """A conversation with each quantized format, the small models with a tokenizer of 72 letters."""
+    words = {"version": "1.0", "added_tokens": [], "normalizer": None, "pre_tokenizer": None, "post_processor": None,
+             "decoder": None, "model": {"type": "BPE", "vocab": {chr(33 + i): i for i in range(72)}, "merges": []}}
+    models, bad = os.path.join(SRC, "tests/models"), []
+    names = [n for n in sorted(os.listdir(models)) if n.startswith("quantized-")]
+    for name in names:
+        model = os.path.join(home, name)
+        shutil.copytree(os.path.join(models, name), model)
+        with open(os.path.join(model, "tokenizer.json"), "w") as f:
+            json.dump(words, f)
+        r = subprocess.run([AIRLCHAT, model, "--plain", "--raw", "--no-keep", "--ctx", "64", "-n", "2", "--json"],
+                           input="HELLO\nAGAIN\n", capture_output=True, text=True, timeout=60)
+        if r.returncode or len(r.stdout.splitlines()) < 2:
+            bad.append((name, r.returncode, r.stderr[-300:]))
+    ok(names and not bad, "conversations with quantized models", bad)
+
+
 def ending(home, sig, status):
     """A signal while an answer is made, and one while waiting: the conversation is kept."""
     env = {**os.environ, "XDG_DATA_HOME": home}
@@ -280,7 +298,7 @@ def main():
     if not MODEL or not os.path.isfile(MODEL):
         skip("chat in plain mode", "AIRLCHAT_MODEL names no file")
         done()
-    for part in (commands, two, crash, quick, typed, prompt, progress, kv, attach, overflow, config):
+    for part in (commands, two, crash, quick, typed, prompt, progress, kv, attach, overflow, config, quantized):
         with tempfile.TemporaryDirectory() as home:
             part(home)
             if part is commands:
