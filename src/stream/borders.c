@@ -85,7 +85,8 @@ void borders_borrow(struct stream *s, struct load *l)
 		const struct load *lender = load_at(s, other);
 		char *memory = en->state == HERE ? en->memory :
 			       lender && lender->state == LOAD_READY ? lender->memory : NULL;
-		if (!memory && !(lender && lender->state == LOAD_READING))
+		/* what stays waits for nobody: dropped with requests in flight it would be read twice at once */
+		if (!memory && !(l->ring && lender && lender->state == LOAD_READING))
 			continue;
 		l->borrowed |= (uint8_t)(1U << k);
 		if (memory)
