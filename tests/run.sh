@@ -9,6 +9,12 @@ export srcdir builddir CMOCKA_MESSAGE_OUTPUT=TAP LC_ALL=C.UTF-8
 # For builds with sanitizers: cmocka's own handler would hide what a crash has to say.
 export ASAN_OPTIONS=${ASAN_OPTIONS:-allow_user_segv_handler=0}
 export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$srcdir/tests/lsan.supp:print_suppressions=0}
+# They are many times as slow and as large, too: tests about time and memory allow for it.
+limit=900
+if grep -qE '__(asan|tsan)_init' "$builddir/airlchat" 2>/dev/null; then
+	limit=7200
+	export SANITIZED=1
+fi
 logs=$builddir/tests/logs
 rm -rf "$logs"
 mkdir -p "$logs"
@@ -18,7 +24,7 @@ run_one() {
 	local name=$1 log rc ok bad skip
 	shift
 	log=$logs/${name//\//_}.log
-	timeout 900 "$@" >"$log" 2>&1 </dev/null
+	timeout $limit "$@" >"$log" 2>&1 </dev/null
 	rc=$?
 	ok=$(grep -c '^ok ' "$log")
 	skip=$(grep -ciE '^(not )?ok .*# skip' "$log") # cmocka writes a skip as "not ok N # SKIP"

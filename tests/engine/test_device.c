@@ -17,6 +17,7 @@
 #include "engine/engine.h"
 #include "stream/reader.h"
 #include "support/delay_backend.h"
+#include "support/sanitized.h"
 
 enum { TOKENS = 12, PREFILL = 9, ROWS = 4 };
 enum residency { ALL_DISK, ALL_RAM, ALL_VRAM, MIXED, RESIDENCIES };
@@ -159,7 +160,7 @@ int main(void)
 		cmocka_unit_test(every_golden_model),
 		cmocka_unit_test(every_residency_of_one),
 	};
-	alarm(300);
+	alarm(PATIENCE * 300);
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

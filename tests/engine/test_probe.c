@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "engine/probe.h"
+#include "support/sanitized.h"
 
 static char dir[64], model[96], kept[400];
 static struct checkpoint_file file = {.path = model};
@@ -183,7 +184,7 @@ int main(void)
 		cmocka_unit_test(anything_else_is_not_believed),
 		cmocka_unit_test(holes_and_small_files_tell_nothing),
 	};
-	alarm(120);
+	alarm(PATIENCE * 120);
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -13,6 +13,7 @@
 
 #include "stream/fixture.h"
 #include "stream/pool.h"
+#include "support/sanitized.h"
 
 static void pool_blocks_never_overlap(void **state)
 {
@@ -257,7 +258,7 @@ int main(void)
 		cmocka_unit_test(what_is_used_often_survives_a_scan),
 		cmocka_unit_test(a_good_guess_is_a_hit),
 	};
-	alarm(120);
+	alarm(PATIENCE * 120);
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 
 #include "stream/fixture.h"
+#include "support/sanitized.h"
 
 static void filter(const struct sock_filter *code, size_t n)
 {
@@ -75,7 +76,7 @@ static void passes(void (*refuse)(void), const char *kind, const char *name, con
 		struct err e = ERR_INIT;
 		struct reader *r;
 		struct lease l;
-		alarm(60);
+		alarm(PATIENCE * 60);
 		fixture_open(&f, 900, "pread", 8, 30); /* makes the files */
 		if (getuid() == 0 && chown(f.dir, 65534, 65534) < 0) /* for the one that gives root up */
 			_exit(4);
@@ -186,7 +187,7 @@ int main(void)
 		cmocka_unit_test(uring_alone_is_an_error),
 #endif
 	};
-	alarm(120);
+	alarm(PATIENCE * 120);
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

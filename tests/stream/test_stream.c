@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "stream/fixture.h"
 #include "stream/ring.h"
+#include "support/sanitized.h"
 
 #ifdef HAVE_LIBURING
 static const char *const readers[] = {"pread", "auto"};
@@ -456,7 +457,7 @@ int main(void)
 		cmocka_unit_test(an_interrupt_ends_a_wait),
 		cmocka_unit_test(urgent_reads_any_number_any_place),
 	};
-	alarm(120);
+	alarm(PATIENCE * 120);
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,4 +8,6 @@
 #define SANITIZED 0
 #endif
 
+#define PATIENCE (SANITIZED ? 10 : 1) /* times as long may what has a time limit take */
+
 #endif

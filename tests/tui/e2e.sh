@@ -1,6 +1,8 @@
 #!/bin/bash
 # The screen with the real model, in tmux with a socket and no configuration of its own.
 n=0 bad=0
+ram=80M
+[ -z "${SANITIZED-}" ] || ram=120M
 check() { # NAME COMMAND...
 	local name=$1
 	shift
@@ -28,7 +30,7 @@ shows() { # PATTERN: poll for it, ten seconds at most
 written() { for _ in $(seq 100); do [ -s "$1" ] && return 0; sleep 0.1; done; return 1; }
 start() {
 	rm -f "$dir"/rc "$dir"/after
-	tm new-session -d -x 90 -y 24 "stty -g >$dir/before; XDG_STATE_HOME=$dir XDG_DATA_HOME=$dir LC_ALL=C.UTF-8 $builddir/airlchat '$AIRLCHAT_MODEL' --temp 0 --ram 80M --ctx 512; echo \$? >$dir/rc; stty -g >$dir/after; sleep 1"
+	tm new-session -d -x 90 -y 24 "stty -g >$dir/before; XDG_STATE_HOME=$dir XDG_DATA_HOME=$dir LC_ALL=C.UTF-8 $builddir/airlchat '$AIRLCHAT_MODEL' --temp 0 --ram $ram --ctx 512; echo \$? >$dir/rc; stty -g >$dir/after; sleep 1"
 }
 start
 check 'the first frame' shows '^>'
@@ -55,7 +57,7 @@ tm send-keys 'Write a very long story about the sea.' Enter
 check 'it answers' shows '^ai +[▸>] .+'
 check 'what would help' shows '(--ram|prepare) .*/tok'
 for p in /proc/[0-9]*; do # pkill is not everywhere
-	[[ $(tr '\0' ' ' <"$p/cmdline" 2>/dev/null) == "$builddir/airlchat $AIRLCHAT_MODEL --temp 0 --ram 80M"* ]] &&
+	[[ $(tr '\0' ' ' <"$p/cmdline" 2>/dev/null) == "$builddir/airlchat $AIRLCHAT_MODEL --temp 0 --ram $ram"* ]] &&
 		kill -TERM "${p#/proc/}"
 done
 check 'SIGTERM ends it' written "$dir/after"
