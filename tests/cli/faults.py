@@ -5,7 +5,7 @@ import ctypes, errno, json, os, queue, random, shutil, subprocess, sys, tempfile
 sys.path.insert(0, os.path.dirname(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from modelfiles import st_write  # noqa: E402
-from tap import AIRLCHAT, BUILD, SRC, done, ok, skip  # noqa: E402
+from tap import AIRLCHAT, BUILD, SANITIZED, SRC, done, ok, skip  # noqa: E402
 
 LAYERS, HIDDEN, FFN, VOCAB = 6, 256, 704, 512
 SHIM = os.path.abspath(os.path.join(BUILD, "tests", "bin", "fault_preload.so"))
@@ -271,7 +271,7 @@ def main():
         faults = Faults(home)
         plan = subprocess.run([AIRLCHAT, "plan", model, "--json", "--ctx", "64"], env=faults.env, capture_output=True, text=True)
         floor = json.loads(plan.stdout)["min_ram_bytes"] >> 20
-        small, large = Program(model, faults, f"{floor + 1}M"), Program(model, faults, "300M")
+        small, large = Program(model, faults, f"{floor + (4 if SANITIZED else 1)}M"), Program(model, faults, "300M")
         got, err, rc = small.answer()
         whole, _, _ = large.answer()
         right = got["ids"]
