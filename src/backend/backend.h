@@ -63,7 +63,8 @@ struct matmul {
 
 /* Row i sees the cells cells[rows[i].first .. first + count), in that order (rising position).
  * Softmax runs online in blocks of 64 cells, whose borders are at multiples of 64 of the index
- * inside the list counted from rows[i].base (so that a window's start does not move them). */
+ * inside the list counted from rows[i].base (so that a window's start does not move them); the SIMD variants
+ * begin anew every 512 cells, and join. */
 struct attn_row {
 	uint32_t base;	/* index into cells of the sequence's first cell */
 	uint32_t first; /* >= base: first visible */

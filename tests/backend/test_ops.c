@@ -12,7 +12,7 @@ struct attend {
 	struct attention a;
 };
 
-enum { CELLS = 300 };
+enum { CELLS = 1300 }; /* more than two spans */
 
 static void attend_init(struct attend *t, enum dtype type, uint32_t n, uint32_t heads,
 	uint32_t kv_heads, uint32_t head_dim)
@@ -99,6 +99,76 @@ static void attention_is_close_and_invariant(void **state)
 			check_attention(&t);
 			attend_clear(&t);
 		}
+	}
+}
+
+/* Rows of a prompt: causal, all of base 5; with a window as far as that is not 0. */
+static void prompt_rows(struct attend *t, uint32_t before, uint32_t window)
+{
+	for (uint32_t i = 0; i < t->a.n; i++) {
+		const uint32_t seen = before + i + 1, out = window && seen > window ? seen - window : 0;
+		t->rows[i] = (struct attn_row){5, 5 + out, seen - out};
+	}
+}
+
+/* Rows that share keys and values, in every number up to several groups, with few cells and with several spans: as
+ * in ref, and with the bits that each row has alone. */
+static void prompts_are_close_and_invariant(void **state)
+{
+	(void)state;
+	static const struct {
+		uint32_t heads, kv_heads, head_dim, before, window;
+		enum dtype type;
+	} kinds[] = {{6, 2, 40, 0, 0, DTYPE_F16}, {6, 2, 40, 1240, 0, DTYPE_F16}, {4, 4, 16, 500, 70, DTYPE_BF16},
+		{32, 1, 33, 470, 0, DTYPE_F16}, {5, 1, 20, 30, 0, DTYPE_F32}, {8, 8, 64, 1000, 600, DTYPE_F32}};
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++)
+		for (uint32_t n = 1; n <= 40; n += n < 8 ? 1 : 8) {
+			struct attend t;
+			attend_init(&t, kinds[k].type, n, kinds[k].heads, kinds[k].kv_heads, kinds[k].head_dim);
+			prompt_rows(&t, kinds[k].before, kinds[k].window);
+			check_attention(&t);
+			attend_clear(&t);
+		}
+}
+
+/* As latent attention has it: many heads, more than a part holds, values that are the beginning of the keys. The
+ * states of one row are so large that one thread's scratch memory holds less than there are spans. */
+static void latent_attention_is_close_and_invariant(void **state)
+{
+	(void)state;
+	for (uint32_t n = 1; n <= 3; n += 2)
+		for (uint32_t before = 20; before < 1300; before += 1250) {
+			struct attend t;
+			attend_init(&t, DTYPE_F16, n, 100, 1, 272);
+			prompt_rows(&t, before, 0);
+			void *v = t.v;
+			t.a.v = t.a.k, t.a.v_dim = 250, t.a.k_stride = t.a.v_stride = 272, t.a.ldo = 100 * 250;
+			t.a.scale = 0.05f;
+			check_attention(&t);
+			t.v = v;
+			attend_clear(&t);
+		}
+}
+
+/* A value that is infinite or no number reaches only the rows that see its cell. */
+static void cells_not_seen_do_not_count(void **state)
+{
+	(void)state;
+	enum { N = 12, HEADS = 2, D = 16 };
+	for (const char *const *v = cpu_backend_variants(); *v; v++) {
+		struct attend t;
+		attend_init(&t, DTYPE_F32, N, HEADS, 1, D);
+		prompt_rows(&t, 100, 0);
+		const uint32_t cell = t.cells[5 + 100 + 6]; /* rows from 6 on see it */
+		for (uint32_t j = 0; j < D; j++)
+			((float *)t.v)[cell * D + j] = j % 2 ? INFINITY : NAN;
+		struct backend *b = open_cpu(*v, 2);
+		b->ops->attention(b, &t.a);
+		b->ops->close(b);
+		for (uint32_t i = 0; i < N; i++)
+			for (uint32_t j = 0; j < HEADS * D; j++)
+				assert_int_equal(isfinite(t.out[i * HEADS * D + j]), i < 6);
+		attend_clear(&t);
 	}
 }
 
@@ -267,6 +337,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(attention_is_close_and_invariant),
+		cmocka_unit_test(prompts_are_close_and_invariant),
+		cmocka_unit_test(latent_attention_is_close_and_invariant),
+		cmocka_unit_test(cells_not_seen_do_not_count),
 		cmocka_unit_test(attention_extras_follow_the_formula),
 		cmocka_unit_test(row_operations_are_close),
 		cmocka_unit_test(kv_store_rounds_and_maps),

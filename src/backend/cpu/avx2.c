@@ -83,6 +83,14 @@ SIMD_INLINE float v16_sum(v16 x)
 	return _mm_cvtss_f32(_mm_add_ss(u, _mm_movehdup_ps(u)));
 }
 
+SIMD_INLINE float v16_top(v16 x)
+{
+	__m256 t = _mm256_max_ps(x.a, x.b);
+	__m128 u = _mm_max_ps(_mm256_castps256_ps128(t), _mm256_extractf128_ps(t, 1));
+	u = _mm_max_ps(u, _mm_movehl_ps(u, u));
+	return _mm_cvtss_f32(_mm_max_ss(u, _mm_movehdup_ps(u)));
+}
+
 SIMD_INLINE v16 v16_from_i8(__m128i x)
 {
 	return V16_EACH(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(x)),
@@ -257,11 +265,35 @@ SIMD_INLINE v16 nib_pairs(nib16 t, const uint8_t *p, bool high_first)
 	return nib_value(t, high_first ? _mm_unpacklo_epi8(h, l) : _mm_unpacklo_epi8(l, h));
 }
 
-/* The sums of n vectors, one behind the other. */
+/* Quarters of two vectors, one behind the other. */
+SIMD_INLINE __m256 sum_quarters(v16 x, v16 y)
+{
+	__m256 a = _mm256_add_ps(x.a, x.b), b = _mm256_add_ps(y.a, y.b);
+	return _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+}
+
+/* The sums of 4 vectors, one behind the other, in the fixed tree. */
+SIMD_INLINE __m128 sum_4(const v16 *x)
+{
+	__m256 a = sum_quarters(x[0], x[1]), b = sum_quarters(x[2], x[3]);
+	__m256 pairs = _mm256_add_ps(_mm256_shuffle_ps(a, b, 0x44), _mm256_shuffle_ps(a, b, 0xEE));
+	__m128 low = _mm256_castps256_ps128(pairs), high = _mm256_extractf128_ps(pairs, 1); /* 0 2, 1 3 */
+	__m128 s = _mm_add_ps(_mm_shuffle_ps(low, high, 0x88), _mm_shuffle_ps(low, high, 0xDD));
+	return _mm_shuffle_ps(s, s, 0xD8);
+}
+
+/* The sums of n vectors. Reads whole fours of vectors and writes as many sums. */
 static void sum_lanes(const float *acc, uint32_t n, float *sums)
 {
-	for (uint32_t i = 0; i < n; i++)
-		sums[i] = v16_sum(v16_load(acc + 16 * i));
+	for (uint32_t i = 0; i < n; i += 4, acc += 64) {
+		const v16 x[4] = {v16_load(acc), v16_load(acc + 16), v16_load(acc + 32), v16_load(acc + 48)};
+		_mm_storeu_ps(sums + i, sum_4(x));
+	}
+}
+
+SIMD_INLINE void score_sums(float *sums, const v16 *x, float scale)
+{
+	_mm_storeu_ps(sums, _mm_mul_ps(sum_4(x), _mm_set1_ps(scale)));
 }
 
 /* acc[i][r] += x[i] * w[r] for TILE_X rows of x and TILE_W of w over `steps` times 16 elements: 12
@@ -313,6 +345,9 @@ static void tile_kernel(const float *x0, size_t ldx, const float *w0, size_t ldw
 #define ROWS_3 1
 #define ROWS_T 1
 #define COLS_T 4
+#define SCORE_Q 2
+#define SCORE_SUMS 4
+#define VALUE_V 1
 #define SIMD_NAME "avx2"
 #define SIMD_KERNELS kernels_avx2
 #include "backend/cpu/simd_decode.h"

@@ -92,6 +92,11 @@ SIMD_INLINE float v16_sum(v16 x)
 	return _mm_cvtss_f32(_mm_add_ss(u, _mm_movehdup_ps(u)));
 }
 
+SIMD_INLINE float v16_top(v16 x)
+{
+	return _mm512_reduce_max_ps(x);
+}
+
 SIMD_INLINE v16 v16_from_i8(__m128i x)
 {
 	return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(x));
@@ -231,22 +236,33 @@ SIMD_INLINE v16 fold_ones(v16 a, v16 b)
 	return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xDD));
 }
 
-/* The sums of n vectors, one behind the other: 16 at a time in the fixed tree. Reads whole sixteens of
- * vectors and writes as many sums. */
-static void sum_lanes(const float *acc, uint32_t n, float *sums)
+/* The sums of 16 vectors, one behind the other, in the fixed tree. */
+SIMD_INLINE v16 sum_16(const v16 *x)
 {
 	const __m512i order = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
-	for (uint32_t i = 0; i < n; i += 16, acc += 256) {
-		v16 q[4]; /* vectors 4j to 4j + 3, four lanes each */
-		for (int j = 0; j < 4; j++) {
-			const float *p = acc + 64 * j;
-			v16 a = fold_halves(v16_load(p), v16_load(p + 16));
-			v16 b = fold_halves(v16_load(p + 32), v16_load(p + 48));
-			q[j] = fold_quarters(a, b);
-		}
-		v16 s = fold_ones(fold_pairs(q[0], q[1]), fold_pairs(q[2], q[3]));
-		v16_store(sums + i, _mm512_permutexvar_ps(order, s));
+	v16 q[4]; /* vectors 4j to 4j + 3, four lanes each */
+	_Pragma("GCC unroll 4") for (int j = 0; j < 4; j++)
+	{
+		v16 a = fold_halves(x[4 * j], x[4 * j + 1]), b = fold_halves(x[4 * j + 2], x[4 * j + 3]);
+		q[j] = fold_quarters(a, b);
 	}
+	v16 s = fold_ones(fold_pairs(q[0], q[1]), fold_pairs(q[2], q[3]));
+	return _mm512_permutexvar_ps(order, s);
+}
+
+/* The sums of n vectors. Reads whole sixteens of vectors and writes as many sums. */
+static void sum_lanes(const float *acc, uint32_t n, float *sums)
+{
+	for (uint32_t i = 0; i < n; i += 16, acc += 256) {
+		v16 x[16];
+		_Pragma("GCC unroll 16") for (int j = 0; j < 16; j++) x[j] = v16_load(acc + 16 * j);
+		v16_store(sums + i, sum_16(x));
+	}
+}
+
+SIMD_INLINE void score_sums(float *sums, const v16 *x, float scale)
+{
+	v16_store(sums, _mm512_mul_ps(sum_16(x), _mm512_set1_ps(scale)));
 }
 
 #define TILE_X 6
@@ -258,6 +274,9 @@ static void sum_lanes(const float *acc, uint32_t n, float *sums)
 #define ROWS_3 2
 #define ROWS_T 3
 #define COLS_T 8
+#define SCORE_Q 4
+#define SCORE_SUMS 16
+#define VALUE_V 4
 #define SIMD_NAME "avx512"
 #define SIMD_KERNELS kernels_avx512
 #include "backend/cpu/simd_decode.h"

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "backend/cpu/attend.h"
 #include "backend/cpu/fast.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/pool.h"
@@ -305,16 +306,22 @@ static void cpu_kv_store(struct backend *b, void *cache, enum dtype type, const 
 
 static void attention_part(void *arg, size_t begin, size_t end, int thread)
 {
+	(void)thread;
 	const struct job *j = arg;
 	const struct attention *a = j->op;
 	for (size_t i = begin; i < end; i++)
-		j->c->kernels->attention(a, (uint32_t)(i / a->kv_heads), (uint32_t)(i % a->kv_heads),
-			scratch_of(j->c, thread));
+		j->c->kernels->attention(a, (uint32_t)(i / a->kv_heads), (uint32_t)(i % a->kv_heads));
 }
 
 static void cpu_attention(struct backend *b, const struct attention *a)
 {
 	struct cpu *c = cpu_of(b);
+	if (!a->n)
+		return;
+	if (c->kernels->attend) {
+		attend_run(c->pool, b->threads, c->kernels, c->scratch, a);
+		return;
+	}
 	size_t work = (size_t)a->max_count * a->head_dim * (a->heads / a->kv_heads);
 	pool_run(c->pool, attention_part, &(struct job){c, a}, (size_t)a->n * a->kv_heads,
 		grain_for(c, (size_t)a->n * a->kv_heads, work, 1));

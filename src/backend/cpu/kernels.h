@@ -9,6 +9,8 @@
 #define ROW_SCRATCH_BYTES ((size_t)64 << 10)	/* of it, for decoding a row */
 #define COLUMNS_STEP 256			/* a multiple of every dtype's block */
 #define ATTN_BLOCK 64				/* cells, see struct attn_row */
+#define ATTN_QUERIES 64				/* most queries of an attn_part */
+#define ATTN_SCRATCH_BYTES (CPU_SCRATCH_BYTES / 2) /* for keys and values; behind it are states */
 
 struct kv_store {
 	void *cache;
@@ -18,6 +20,12 @@ struct kv_store {
 	struct head_map map;
 	uint32_t heads, head_dim;
 	const uint32_t *cells;
+};
+
+/* Queries that go through the cells together: some heads of one kv head, in neighbouring rows of one base. */
+struct attn_part {
+	const struct attention *a;
+	uint32_t row, rows, head, heads; /* rows * heads <= ATTN_QUERIES */
 };
 
 struct cpu_kernels {
@@ -34,8 +42,11 @@ struct cpu_kernels {
 	void (*norm)(const struct norm *o, uint32_t row);
 	void (*rope)(const struct rope *r, uint32_t row);
 	void (*kv_store)(const struct kv_store *s, uint32_t row);
-	/* The query heads of one kv head in one row. */
-	void (*attention)(const struct attention *a, uint32_t row, uint32_t kv_head, float *scratch);
+	/* The query heads of one kv head in one row, whole; or, of a variant that leaves it NULL: the states of the
+	 * part's queries go on with the cells from `from` up to `to`, a multiple of ATTN_BLOCK behind the rows'
+	 * base. scratch: ATTN_SCRATCH_BYTES. */
+	void (*attention)(const struct attention *a, uint32_t row, uint32_t kv_head);
+	void (*attend)(const struct attn_part *p, uint32_t from, uint32_t to, float *states, float *scratch);
 	void (*act_mul)(enum act_kind act, float *y, const float *gate, const float *up, size_t n);
 	void (*add)(float *y, const float *x, float scale, size_t n);
 	void (*scale)(float *y, float scale, size_t n);
@@ -65,6 +76,18 @@ static inline size_t attn_k_stride(const struct attention *a)
 static inline size_t attn_v_stride(const struct attention *a)
 {
 	return a->v_stride ? a->v_stride : (size_t)a->kv_heads * attn_v_dim(a);
+}
+
+/* What is known of a query after some of its cells: the sum of e^(score - max) * value [attn_state_dim, v_dim of
+ * them in use], max, the sum of e^(score - max). A part has one for each head of its first row, its second, ... */
+static inline size_t attn_state_dim(const struct attention *a)
+{
+	return ((size_t)attn_v_dim(a) + 15) / 16 * 16;
+}
+
+static inline size_t attn_state_floats(const struct attention *a)
+{
+	return attn_state_dim(a) + 16;
 }
 
 /* Offset in a row of head h. */

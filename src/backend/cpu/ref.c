@@ -207,9 +207,8 @@ static void ref_attention_head(const struct attention *a, uint32_t row, uint32_t
 		out[j] *= inv;
 }
 
-static void ref_attention(const struct attention *a, uint32_t row, uint32_t kv_head, float *scratch)
+static void ref_attention(const struct attention *a, uint32_t row, uint32_t kv_head)
 {
-	(void)scratch;
 	uint32_t group = a->heads / a->kv_heads;
 	for (uint32_t g = 0; g < group; g++)
 		ref_attention_head(a, row, kv_head * group + g, kv_head);
