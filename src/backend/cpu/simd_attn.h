@@ -15,7 +15,7 @@ _Static_assert(SCORE_SUMS <= 16 && SCORE_SUMS % SCORE_Q == 0, "groups of scores"
 
 struct queries {
 	const struct attention *a;
-	uint32_t count, v_dim, kv_head;
+	uint32_t count, v_dim, kv_head, last; /* last: the highest end */
 	const float *q[ATTN_QUERIES];
 	float *state[ATTN_QUERIES];
 	uint32_t head[ATTN_QUERIES], first[ATTN_QUERIES], end[ATTN_QUERIES];
@@ -226,6 +226,12 @@ static void kv_decode(float *to, const void *from, enum dtype type, uint32_t n)
 		kv_decode_type(to, from, DTYPE_F16, n);
 }
 
+static inline void fetch(const void *p, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i += 64)
+		__builtin_prefetch((const char *)p + i);
+}
+
 /* Where keys and values of cells [lo, hi) of the block lie, decoded to `to` if that is not NULL. Places behind
  * are those of the last cell. */
 static void block_cells(struct queries *s, uint32_t block, uint32_t lo, uint32_t hi, float *to)
@@ -239,8 +245,12 @@ static void block_cells(struct queries *s, uint32_t block, uint32_t lo, uint32_t
 	for (uint32_t c = lo; c < hi; c++) {
 		s->k[c] = k + a->cells[block + c] * k_step;
 		s->v[c] = v + a->cells[block + c] * v_step;
-		if (!to)
+		if (!to) {
+			fetch(s->v[c], s->v_dim * bytes);
+			if (block + c + ATTN_BLOCK < s->last)
+				fetch(k + a->cells[block + c + ATTN_BLOCK] * k_step, a->head_dim * bytes);
 			continue;
+		}
 		kv_decode(to, s->k[c], a->kv_type, a->head_dim);
 		s->k[c] = to;
 		if (!same) {
@@ -288,7 +298,8 @@ static void attend_block(struct queries *s, uint32_t block, float *decoded)
 static void simd_attend(const struct attn_part *p, uint32_t from, uint32_t to, float *states, float *scratch)
 {
 	const struct attention *a = p->a;
-	struct queries s = {.a = a, .v_dim = attn_v_dim(a), .kv_head = p->head / (a->heads / a->kv_heads)};
+	struct queries s; /* large: what is not set is not read */
+	s.a = a, s.v_dim = attn_v_dim(a), s.kv_head = p->head / (a->heads / a->kv_heads), s.count = s.last = 0;
 	for (uint32_t i = 0; i < p->rows; i++)
 		for (uint32_t h = 0; h < p->heads; h++, s.count++, states += attn_state_floats(a)) {
 			const struct attn_row *r = &a->rows[p->row + i];
@@ -297,6 +308,7 @@ static void simd_attend(const struct attn_part *p, uint32_t from, uint32_t to, f
 			s.head[s.count] = p->head + h;
 			s.first[s.count] = r->first;
 			s.end[s.count] = r->first + r->count;
+			s.last = s.end[s.count] > s.last ? s.end[s.count] : s.last;
 		}
 	const size_t decoded = (size_t)ATTN_BLOCK * (DECODED_LD(a->head_dim) + DECODED_LD(s.v_dim)) * sizeof(float);
 	if (s.count <= DIRECT_QUERIES || a->kv_type == DTYPE_F32 || decoded > ATTN_SCRATCH_BYTES)
