@@ -2,11 +2,12 @@
 """Speed of airlchat and llama.cpp on the same files, all in memory, commands alternated:
 
     vs_llama.py AIRLCHAT LLAMA_BENCH FILE... [-t THREADS] [--runs N] [--ops NAME] [--math exact,fast]
-                [--prompt N] [--tokens N]
+                [--prompt N] [--tokens N] [--depth N]
 
 Prints the median of the runs in tokens/s and, in brackets, its ratio to llama.cpp's median; then the same for the
-best of the runs, which other programs on the machine disturb least. Decoding starts from an empty context. A model
-of a size of its own: make_shape.py llama-1b 1b.gguf --quant gguf, and llama-quantize for other formats.
+best of the runs, which other programs on the machine disturb least. Decoding starts from an empty context, or with
+--depth behind a prompt of N tokens; both keep f16 keys and values. A model of a size of its own: make_shape.py
+llama-1b 1b.gguf --quant gguf, and llama-quantize for other formats.
 """
 import argparse, json, os, statistics, subprocess
 
@@ -19,16 +20,16 @@ def run(command):
 
 
 def llama(a, file):
-    rows = run([a.llama_bench, "-m", file, "-t", str(a.threads), "-p", str(a.prompt), "-n", str(a.tokens),
-                "-r", "1", "-o", "json"])
-    return [max(r["avg_ts"] for r in rows if r["n_gen"] == 0), max(r["avg_ts"] for r in rows if r["n_gen"])]
+    def bench(*args):
+        return run([a.llama_bench, "-m", file, "-t", str(a.threads), *args, "-r", "1", "-o", "json"])[0]["avg_ts"]
+    return [bench("-p", str(a.prompt), "-n", "0"), bench("-p", "0", "-n", str(a.tokens), "-d", str(a.depth))]
 
 
 def airlchat(a, file, math):
     def bench(prompt, tokens):
         return run([a.airlchat, "bench", file, "--prompt-tokens", str(prompt), "--tokens", str(tokens), "--threads",
                     str(a.threads), "--ops", a.ops, "--math", math, "--json"])
-    one, many = bench(a.prompt, 1), bench(2, a.tokens)
+    one, many = bench(a.prompt, 1), bench(max(2, a.depth), a.tokens)
     for r in (one, many):
         if r["streamed_bytes"]:
             raise SystemExit(f"{file}: not all in memory")
@@ -46,6 +47,7 @@ def main():
     p.add_argument("--math", default="exact,fast")
     p.add_argument("--prompt", type=int, default=512)
     p.add_argument("--tokens", type=int, default=32)
+    p.add_argument("--depth", type=int, default=0)
     a = p.parse_args()
     kinds = ["llama.cpp", *a.math.split(",")]
     for file in a.files:
@@ -59,7 +61,7 @@ def main():
             for k in kinds:
                 got = [pick(x) for x in zip(*seen[k])]
                 text = "".join(f"   {what} {x:8.2f} ({x / b:.2f})"
-                               for what, x, b in zip((f"prompt of {a.prompt}", "decode"), got, base))
+                               for what, x, b in zip((f"prompt of {a.prompt}", f"decode at {a.depth}"), got, base))
                 print(f"  {name:6} {k:9}{text}", flush=True)
 
 
