@@ -29,8 +29,6 @@ struct row {
 	uint32_t phase, shift;
 };
 
-#define EIGHT_BYTES 272 /* the most that eight_bytes gives */
-
 struct eight { /* of groups: [0] of each, or with HALVES of groups 0 to 3 and 4 to 7 */
 	__m256 d[2], m[2];
 };
@@ -98,31 +96,29 @@ INLINE size_t eight_bytes(const enum dtype t)
 	}
 }
 
-/* --- d and m of eight groups, zeros behind the first `count` ----------------------------- */
+/* --- d and m of eight groups; behind the first `count` any that these have ------------------ */
 
 INLINE float f16_at(const uint8_t *p)
 {
 	return _cvtsh_ss(load16(p));
 }
 
-/* Eight f16 numbers at places `stride` bytes apart. */
-INLINE __m256 halves8(const uint8_t *p, const size_t stride, uint32_t count)
+/* Eight f16 numbers at places `stride` bytes apart; of fewer, the last one again for those that are missing. */
+INLINE __m256 halves8(const uint8_t *p, const size_t stride, const uint32_t count)
 {
-	if (count == 8) {
-		__m128i h = _mm_cvtsi32_si128(load16(p));
-		h = _mm_insert_epi16(h, load16(p + stride), 1);
-		h = _mm_insert_epi16(h, load16(p + 2 * stride), 2);
-		h = _mm_insert_epi16(h, load16(p + 3 * stride), 3);
-		h = _mm_insert_epi16(h, load16(p + 4 * stride), 4);
-		h = _mm_insert_epi16(h, load16(p + 5 * stride), 5);
-		h = _mm_insert_epi16(h, load16(p + 6 * stride), 6);
-		h = _mm_insert_epi16(h, load16(p + 7 * stride), 7);
-		return _mm256_cvtph_ps(h);
-	}
-	uint16_t t[8] = {0};
-	for (uint32_t i = 0; i < count; i++)
-		t[i] = load16(p + i * stride);
-	return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)t));
+	size_t at[8]; /* no array of numbers: a vector is not loaded fast from where its parts were just stored */
+#pragma GCC unroll 8
+	for (uint32_t i = 0; i < 8; i++)
+		at[i] = (i < count ? i : count - 1) * stride;
+	__m128i h = _mm_cvtsi32_si128(load16(p));
+	h = _mm_insert_epi16(h, load16(p + at[1]), 1);
+	h = _mm_insert_epi16(h, load16(p + at[2]), 2);
+	h = _mm_insert_epi16(h, load16(p + at[3]), 3);
+	h = _mm_insert_epi16(h, load16(p + at[4]), 4);
+	h = _mm_insert_epi16(h, load16(p + at[5]), 5);
+	h = _mm_insert_epi16(h, load16(p + at[6]), 6);
+	h = _mm_insert_epi16(h, load16(p + at[7]), 7);
+	return _mm256_cvtph_ps(h);
 }
 
 INLINE __m256 from_u8(__m128i x)

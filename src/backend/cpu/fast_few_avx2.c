@@ -53,18 +53,65 @@ INLINE __m256 group_scale(const float *d, uint32_t g, const unsigned flags)
 	return _mm256_permutevar_ps(pair, _mm256_set_epi32(1, 1, 1, 1, 0, 0, 0, 0));
 }
 
+/* What one pair of weight rows and n rows of x have added up to. */
+struct few_sums {
+	__m256 acc[TOGETHER][FEW_ROWS][2], min[TOGETHER][FEW_ROWS];
+};
+
+/* Adds group g of an eight, which is number `at` of the row, to the sums of chain `chain`. */
+INLINE void few_group(struct few_sums *s, const struct row *w, const struct rounded *x,
+	float (*d)[FEW_ROWS][16], size_t at, uint32_t g, const uint32_t chain, const uint32_t n, const enum dtype t)
+{
+	const unsigned flags = codes_flags(t);
+#pragma GCC unroll 2
+	for (uint32_t j = 0; j < TOGETHER; j++) {
+		__m256i q = codes_of(&w[j], g, g, t);
+#pragma GCC unroll 4
+		for (uint32_t i = 0; i < n; i++) {
+			__m256i p = dot32(q, load256((const uint8_t *)x[i].q + at * 32), flags & SIGNED);
+			s->acc[j][i][chain] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(p), group_scale(d[j][i], g, flags),
+				s->acc[j][i][chain]);
+		}
+	}
+}
+
+/* Adds `count` groups, an eight or what is left of a row. */
+INLINE void few_eight(struct few_sums *s, struct row *w, const struct rounded *x, size_t block, const uint32_t count,
+	const uint32_t n, const enum dtype t)
+{
+	const unsigned flags = codes_flags(t);
+	const uint32_t chains = n == 1 ? 2 : 1; /* of additions, for each sum */
+	float d[TOGETHER][FEW_ROWS][16];
+#pragma GCC unroll 2
+	for (uint32_t j = 0; j < TOGETHER; j++) {
+		struct eight e;
+		eight_of(&w[j], 0, count, t, &e);
+#pragma GCC unroll 4
+		for (uint32_t i = 0; i < n; i++)
+			s->min[j][i] = eight_scales(&e, &x[i], block, flags, d[j][i], s->min[j][i]);
+	}
+	if (count == 8) {
+#pragma GCC unroll 8
+		for (uint32_t g = 0; g < 8; g++)
+			few_group(s, w, x, d, block * 8 + g, g, g % chains, n, t);
+	} else {
+		for (uint32_t g = 0; g < count; g++)
+			few_group(s, w, x, d, block * 8 + g, g, 0, n, t);
+	}
+#pragma GCC unroll 2
+	for (uint32_t j = 0; j < TOGETHER; j++)
+		row_next(&w[j], t);
+}
+
 /* y of n rows of x and `rows` weight rows from r on. */
 INLINE void few(const struct call *c, uint32_t r, uint32_t rows, const uint32_t n, const enum dtype t)
 {
 	const struct matmul *m = c->m;
-	const unsigned flags = codes_flags(t);
-	const uint32_t chains = n == 1 ? 2 : 1; /* of additions, for each sum */
 	const size_t whole = m->k / 256;
 	const uint8_t *ahead = (const uint8_t *)m->w + (r + TOGETHER - 1) * c->row_bytes + FETCH_AHEAD;
-	uint8_t end[TOGETHER][EIGHT_BYTES];
 	struct row w[TOGETHER];
 	struct rounded x[FEW_ROWS];
-	__m256 acc[TOGETHER][FEW_ROWS][2], min[TOGETHER][FEW_ROWS];
+	struct few_sums s;
 #pragma GCC unroll 4
 	for (uint32_t i = 0; i < n; i++)
 		x[i] = rounded_row(c->x, m->k, i);
@@ -73,46 +120,20 @@ INLINE void few(const struct call *c, uint32_t r, uint32_t rows, const uint32_t 
 		row_init(c, &w[j], j < rows ? r + j : r, j);
 #pragma GCC unroll 4
 		for (uint32_t i = 0; i < n; i++)
-			acc[j][i][0] = acc[j][i][1] = min[j][i] = _mm256_setzero_ps();
+			s.acc[j][i][0] = s.acc[j][i][1] = s.min[j][i] = _mm256_setzero_ps();
 	}
-	for (size_t block = 0; block * 256 < m->k; block++) {
-		const uint32_t count = block < whole ? 8 : m->k / 32 % 8;
-		float d[TOGETHER][FEW_ROWS][16];
+	for (size_t block = 0; block < whole; block++, ahead += TOGETHER * eight_bytes(t)) {
 		fetch(ahead, TOGETHER * eight_bytes(t));
-		ahead += TOGETHER * eight_bytes(t);
-#pragma GCC unroll 2
-		for (uint32_t j = 0; j < TOGETHER; j++) {
-			struct eight e;
-			if (block == whole)
-				row_end(&w[j], end[j], count, t);
-			eight_of(&w[j], 0, count, t, &e);
-#pragma GCC unroll 4
-			for (uint32_t i = 0; i < n; i++)
-				min[j][i] = eight_scales(&e, &x[i], block, flags, d[j][i], min[j][i]);
-		}
-#pragma GCC unroll 8
-		for (uint32_t g = 0; g < 8; g++)
-#pragma GCC unroll 2
-			for (uint32_t j = 0; j < TOGETHER; j++) {
-				__m256i q = codes_of(&w[j], g, g, t);
-#pragma GCC unroll 4
-				for (uint32_t i = 0; i < n; i++) {
-					const int8_t *xq = x[i].q + (block * 8 + g) * 32;
-					__m256i s = dot32(q, load256((const uint8_t *)xq), flags & SIGNED);
-					acc[j][i][g % chains] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(s),
-						group_scale(d[j][i], g, flags), acc[j][i][g % chains]);
-				}
-			}
-#pragma GCC unroll 2
-		for (uint32_t j = 0; j < TOGETHER; j++)
-			row_next(&w[j], t);
+		few_eight(&s, w, x, block, 8, n, t);
 	}
+	if (m->k % 256)
+		few_eight(&s, w, x, whole, m->k / 32 % 8, n, t);
 #pragma GCC unroll 2
 	for (uint32_t j = 0; j < TOGETHER; j++)
 #pragma GCC unroll 4
 		for (uint32_t i = 0; i < n && j < rows; i++) {
-			__m256 s = _mm256_add_ps(_mm256_add_ps(acc[j][i][0], acc[j][i][1]), min[j][i]);
-			m->y[i * m->ldy + r + j] = sum8(s) + (m->bias ? m->bias[r + j] : 0.0f);
+			__m256 sum = _mm256_add_ps(_mm256_add_ps(s.acc[j][i][0], s.acc[j][i][1]), s.min[j][i]);
+			m->y[i * m->ldy + r + j] = sum8(sum) + (m->bias ? m->bias[r + j] : 0.0f);
 		}
 }
 

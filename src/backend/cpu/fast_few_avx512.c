@@ -388,6 +388,15 @@ static void few_store(const struct matmul *m, uint32_t r, uint32_t rows, float (
 				_mm512_reduce_add_ps(_mm512_loadu_ps(sums[j][i])) + (m->bias ? m->bias[r + j] : 0.0f);
 }
 
+#define EIGHT_BYTES 272 /* the most that eight_bytes gives */
+
+/* The row's present eight has only `count` groups: they are read from `end`, zeros behind them. */
+INLINE void row_end(struct row *w, uint8_t end[EIGHT_BYTES], uint32_t count, const enum dtype t)
+{
+	memset(end, 0, EIGHT_BYTES);
+	w->p = memcpy(end, w->p, eight_bytes(t) / 8 * count);
+}
+
 /* y of at most n rows of x and `rows` weight rows from r on, of which `side` go together. */
 INLINE void few(const struct call *c, uint32_t r, uint32_t rows, const uint32_t side, const uint32_t n,
 	const enum dtype t)

@@ -132,13 +132,6 @@ static struct call call_of(const struct matmul *m, const uint8_t *x, float *scra
 	return c;
 }
 
-/* The row's present eight has only `count` groups: they are read from `end`, zeros behind them. */
-INLINE void row_end(struct row *w, uint8_t end[EIGHT_BYTES], uint32_t count, const enum dtype t)
-{
-	memset(end, 0, EIGHT_BYTES);
-	w->p = memcpy(end, w->p, eight_bytes(t) / 8 * count);
-}
-
 INLINE void row_next(struct row *w, const enum dtype t)
 {
 	w->p += eight_bytes(t);
