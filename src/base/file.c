@@ -85,21 +85,21 @@ static int write_all(int fd, const char *p, size_t len)
 	return 0;
 }
 
-/* Make a rename durable: fsync the folder that holds path. */
-static void sync_dir_of(const char *path)
+int file_sync_folder(const char *path, struct err *e)
 {
-	char *dir = strdup(path);
+	const char *slash = strrchr(path, '/');
+	char *dir = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
 	if (!dir)
-		return;
-	char *slash = strrchr(dir, '/');
-	if (slash)
-		slash[slash == dir] = '\0';
-	int fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0) {
-		fsync(fd);
+		return err_nomem(e);
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* some network file systems can't sync folders and say EINVAL; one that may be written to may still be closed
+	 * to reading */
+	bool can = fd < 0 ? errno == EACCES : fsync(fd) == 0 || errno == EINVAL;
+	int rc = can ? 0 : err_sys(e, errno, "can't sync the folder %s", dir);
+	if (fd >= 0)
 		close(fd);
-	}
 	free(dir);
+	return rc;
 }
 
 int file_write(const char *path, const void *data, size_t len, unsigned mode, struct err *e)
@@ -124,7 +124,7 @@ int file_write(const char *path, const void *data, size_t len, unsigned mode, st
 	if (rc < 0)
 		unlink(tmp.p);
 	else
-		sync_dir_of(path);
+		rc = file_sync_folder(path, e);
 	buf_clear(&tmp);
 	return rc;
 }

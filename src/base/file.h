@@ -20,6 +20,9 @@ int file_read(const char *path, size_t limit, struct buf *out, struct err *e);
 /* pread that repeats until len bytes have come; short of that is an error naming path and offset. */
 int file_pread(int fd, void *dst, size_t len, uint64_t offset, const char *path, struct err *e);
 
+/* Make what was renamed or removed in it durable: fsync the folder that holds path. */
+int file_sync_folder(const char *path, struct err *e);
+
 /* Replace path atomically: temporary file in the same folder, mode, fsync, rename. A link is replaced too. */
 int file_write(const char *path, const void *data, size_t len, unsigned mode, struct err *e);
 

@@ -47,7 +47,7 @@ int encoder_open(struct encoder *x, const struct checkpoint *c, struct quantizat
 	return rc;
 }
 
-void encoder_begin(struct encoder *x)
+void encoder_next(struct encoder *x)
 {
 	for (struct encoded *k = x->encoded, *next; k; k = next) {
 		next = k->next;
@@ -57,17 +57,20 @@ void encoder_begin(struct encoder *x)
 		free(k);
 	}
 	x->encoded = NULL;
+	/* a file that is deleted behind this one takes its room as long as it is open */
+	for (size_t i = 0; x->src.fds && i < x->src.c->n_files; i++) {
+		if (x->src.fds[i] >= 0)
+			close(x->src.fds[i]);
+		x->src.fds[i] = -1;
+	}
 	x->error2 = x->weight2 = 0;
 	x->quantized = 0;
 }
 
 void encoder_close(struct encoder *x)
 {
-	encoder_begin(x);
+	encoder_next(x);
 	pool_free(x->pool);
-	for (size_t i = 0; x->src.fds && i < x->src.c->n_files; i++)
-		if (x->src.fds[i] >= 0)
-			close(x->src.fds[i]);
 	free(x->src.fds);
 	free(x->raw);
 	free(x->codes);

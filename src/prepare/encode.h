@@ -34,7 +34,7 @@ struct encoder {
 int encoder_open(struct encoder *x, const struct checkpoint *c, struct quantization *q,
 	const char *const *paths, int threads, struct err *e);
 void encoder_close(struct encoder *x);
-void encoder_begin(struct encoder *x); /* of a file */
+void encoder_next(struct encoder *x); /* behind a file: forgets its sides and errors, closes what was read */
 
 /* Write piece p, whose offset the sink has reached. */
 int encoder_piece(struct encoder *x, const struct piece *p, struct sink *s, struct err *e);

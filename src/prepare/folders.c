@@ -93,6 +93,49 @@ static int add_target(struct work *w, char *path, struct err *e)
 	return 0;
 }
 
+/* Nothing of anyone else's may be in a folder that is not ours already. */
+static int check_empty(const char *dir, struct err *e)
+{
+	static const char mark[] = FOLDER_UNFINISHED ".tmp-";
+	DIR *d = opendir(dir);
+	int rc = d ? 0 : err_sys(e, errno, "can't open the folder %s", dir);
+	for (struct dirent *f; rc == 0 && (f = readdir(d));)
+		if (strcmp(f->d_name, ".") != 0 && strcmp(f->d_name, "..") != 0 &&
+			strcmp(f->d_name, "lost+found") != 0 && strncmp(f->d_name, mark, sizeof(mark) - 1) != 0)
+			rc = err_set(e, ERR_USAGE, "%s is not empty (%s): choose another folder", dir, f->d_name);
+	if (d)
+		closedir(d);
+	return rc;
+}
+
+static bool has_file(const char *dir, const char *name)
+{
+	char *path = path_join(dir, name);
+	bool has = path && file_exists(path);
+	free(path);
+	return has;
+}
+
+/* Does the mark in a stripe name dst? */
+static bool is_marked(const struct work *w, const char *target)
+{
+	char *path = path_join(target, FOLDER_UNFINISHED);
+	struct buf text = BUF_INIT;
+	struct err ignored = ERR_INIT;
+	bool ours = path && file_exists(path) && file_read(path, 65536, &text, &ignored) == 0 &&
+		!strcmp(buf_str(&text), w->dst);
+	buf_clear(&text);
+	free(path);
+	return ours;
+}
+
+/* A stripe may hold another model of the same name. */
+static int check_stripe(const struct work *w, const char *target, struct err *e)
+{
+	bool complete = has_file(w->dst, MANIFEST_NAME) && !has_file(w->dst, FOLDER_UNFINISHED);
+	return complete || is_marked(w, target) ? 0 : check_empty(target, e);
+}
+
 /* In each folder of a comma-separated list, one named like dst. */
 static int add_stripes(struct work *w, struct err *e)
 {
@@ -110,31 +153,15 @@ static int add_stripes(struct work *w, struct err *e)
 		free(dir);
 		free(real);
 		free(in);
+		if (target && check_stripe(w, target, e) < 0) {
+			free(target);
+			target = NULL;
+		}
 		if (add_target(w, target, e) < 0)
 			return -1;
 		p += n + (p[n] == ',');
 	}
 	return 0;
-}
-
-/* Nothing of anyone else's may be in dst. */
-static int check_empty(const struct work *w, struct err *e)
-{
-	char *unfinished = path_join(w->dst, FOLDER_UNFINISHED), *done = path_join(w->dst, MANIFEST_NAME);
-	bool ours = unfinished && done && (file_exists(unfinished) || file_exists(done));
-	free(unfinished);
-	free(done);
-	DIR *d = ours ? NULL : opendir(w->dst);
-	int rc = 0;
-	for (struct dirent *f; d && rc == 0 && (f = readdir(d));)
-		if (strcmp(f->d_name, ".") != 0 && strcmp(f->d_name, "..") != 0 &&
-			strcmp(f->d_name, "lost+found") != 0 && strncmp(f->d_name, FOLDER_UNFINISHED ".tmp-",
-				sizeof(FOLDER_UNFINISHED ".tmp-") - 1) != 0)
-			rc = err_set(e, ERR_USAGE, "%s is not empty (%s): choose another folder", w->dst,
-				f->d_name);
-	if (d)
-		closedir(d);
-	return rc;
 }
 
 static int lock_folder(struct work *w, struct err *e)
@@ -150,9 +177,16 @@ static int lock_folder(struct work *w, struct err *e)
 int folders_open(struct work *w, struct err *e)
 {
 	w->lock = -1;
-	w->src_is_dir = !file_exists(w->r->src);
-	if (!(w->src = realpath(w->r->src, NULL)))
+	struct err ignored = ERR_INIT;
+	w->src = realpath(w->r->src, NULL);
+	if (!w->src && errno == ENOENT) {
+		w->src = future_path(w->r->src, &ignored);
+		w->src_gone = true;
+		errno = ENOENT;
+	}
+	if (!w->src)
 		return err_sys(e, errno, "can't open %s", w->r->src);
+	w->src_is_dir = !w->src_gone && !file_exists(w->src);
 	char *dst = future_path(w->r->dst, e);
 	if (!dst || !strchr(dst, '/')) {
 		free(dst);
@@ -167,7 +201,9 @@ int folders_open(struct work *w, struct err *e)
 		return -1;
 	free(w->dst);
 	w->dst = real;
-	if (check_apart(w, real, e) < 0 || lock_folder(w, e) < 0 || check_empty(w, e) < 0)
+	if (check_apart(w, real, e) < 0 || lock_folder(w, e) < 0)
+		return -1;
+	if (!has_file(real, FOLDER_UNFINISHED) && !has_file(real, MANIFEST_NAME) && check_empty(real, e) < 0)
 		return -1;
 	return w->r->stripes ? add_stripes(w, e) : add_target(w, strdup(w->dst), e);
 }
@@ -194,6 +230,39 @@ int folders_clean(const struct work *w, struct err *e)
 	int rc = clean_one(w->dst, e);
 	for (size_t i = 0; rc == 0 && i < w->n_targets; i++)
 		rc = clean_one(w->targets[i], e);
+	/* They are written anew, and beside them there may be no room. But what can't be written anew stays. */
+	for (uint32_t i = 0; rc == 0 && i < w->layout.n_files; i++) {
+		bool stays = manifest_find(&w->manifest, w->layout.files[i].name) || !originals_have(w, &w->layout.files[i]);
+		char *path = stays ? NULL : folders_path(w, i);
+		if (path && unlink(path) < 0 && errno != ENOENT)
+			rc = err_sys(e, errno, "can't remove %s", path);
+		free(path);
+	}
+	return rc;
+}
+
+int folders_mark(const struct work *w, struct err *e)
+{
+	int rc = 0;
+	for (size_t i = 0; w->r->stripes && rc == 0 && i < w->n_targets; i++) {
+		char *path = path_join(w->targets[i], FOLDER_UNFINISHED);
+		rc = path ? file_write(path, w->dst, strlen(w->dst), 0644, e) : err_nomem(e);
+		free(path);
+	}
+	return rc;
+}
+
+int folders_unmark(const struct work *w, struct err *e)
+{
+	int rc = 0;
+	for (size_t i = 0; w->r->stripes && rc == 0 && i < w->n_targets; i++) {
+		char *path = path_join(w->targets[i], FOLDER_UNFINISHED);
+		if (!path)
+			rc = err_nomem(e);
+		else if (is_marked(w, w->targets[i]) && unlink(path) < 0)
+			rc = err_sys(e, errno, "can't remove %s", path);
+		free(path);
+	}
 	return rc;
 }
 
@@ -211,7 +280,7 @@ int folders_link(const struct work *w, uint32_t file, struct err *e)
 	if (rc == 0 && ((unlink(link) < 0 && errno != ENOENT) || symlink(path, link) < 0))
 		rc = err_sys(e, errno, "can't link %s", link);
 	if (rc == 0)
-		rc = sync_folder_of(link, e);
+		rc = file_sync_folder(link, e);
 	free(path);
 	free(link);
 	return rc;

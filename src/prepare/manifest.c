@@ -74,8 +74,17 @@ static int add_source(struct manifest *m, char *path, struct err *e)
 {
 	if (mem_grow(&m->sources, &m->cap_sources, m->n_sources + 1, sizeof(*m->sources)) < 0)
 		return err_nomem(e);
-	m->sources[m->n_sources++] = path;
+	m->sources[m->n_sources++] = (struct manifest_source){.path = path};
 	return 0;
+}
+
+static void read_times(struct json_reader *r, struct manifest *m)
+{
+	uint64_t mtime = 0;
+	size_t i = 0;
+	for (json_array(r); json_next(r); i++)
+		if (read_uint(r, &mtime) && i < m->n_sources)
+			m->sources[i].mtime = mtime;
 }
 
 static int read_all(struct json_reader *r, struct manifest *m, struct err *e)
@@ -97,6 +106,8 @@ static int read_all(struct json_reader *r, struct manifest *m, struct err *e)
 					return -1;
 				}
 			}
+		} else if (json_str_is(&key, "source_times")) {
+			read_times(r, m);
 		} else if (json_str_is(&key, "files")) {
 			for (json_array(r); json_next(r);) {
 				struct manifest_file f = {0};
@@ -150,8 +161,11 @@ int manifest_write(const struct manifest *m, const char *path, struct err *e)
 		(unsigned long long)m->fingerprint, m->n_layers);
 	for (size_t i = 0; i < m->n_sources; i++) {
 		buf_puts(&b, i ? ", " : "");
-		json_write_str(&b, m->sources[i], strlen(m->sources[i]));
+		json_write_str(&b, m->sources[i].path, strlen(m->sources[i].path));
 	}
+	buf_puts(&b, "],\n \"source_times\": [");
+	for (size_t i = 0; i < m->n_sources; i++)
+		buf_printf(&b, i ? ", %llu" : "%llu", (unsigned long long)m->sources[i].mtime);
 	buf_puts(&b, "],\n \"files\": [");
 	for (size_t i = 0; i < m->n_files; i++) {
 		const struct manifest_file *f = &m->files[i];
@@ -182,7 +196,7 @@ void manifest_clear(struct manifest *m)
 	for (size_t i = 0; i < m->n_files; i++)
 		free(m->files[i].name);
 	for (size_t i = 0; i < m->n_sources; i++)
-		free(m->sources[i]);
+		free(m->sources[i].path);
 	free(m->files);
 	free(m->sources);
 	free(m->settings);

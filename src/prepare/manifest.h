@@ -20,10 +20,15 @@ struct manifest_file {
 	uint64_t quantized;	/* elements */
 };
 
+struct manifest_source {
+	char *path;
+	uint64_t mtime; /* ns; 0: not known */
+};
+
 struct manifest {
 	char *settings;	      /* "quant=nf4 head=none" */
 	uint64_t fingerprint; /* of the source's headers and the settings */
-	char **sources;	      /* the source's files; for going on when some are deleted */
+	struct manifest_source *sources; /* its files; for going on when some are deleted, none changed */
 	size_t n_sources, cap_sources;
 	uint32_t n_layers;
 	struct manifest_file *files;

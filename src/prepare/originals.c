@@ -14,31 +14,71 @@
 #include "base/mem.h"
 #include "prepare/work.h"
 
+/* What is at `real` lies in SRC, is it, or (the other parts of a GGUF) lies beside it. */
+static bool is_original(const struct work *w, const char *real, bool link)
+{
+	const char *slash = strrchr(w->src, '/');
+	size_t n = w->src_is_dir ? strlen(w->src) : (size_t)(slash - w->src);
+	return (w->src_is_dir || !link) && !strncmp(real, w->src, n) && real[n] == '/' &&
+		(w->src_is_dir || !strchr(real + n + 1, '/'));
+}
+
+/* May the file be removed from its folder? */
+static int check_folder(const char *real, struct err *e)
+{
+	const char *slash = strrchr(real, '/');
+	char *dir = strndup(real, slash > real ? (size_t)(slash - real) : 1);
+	int rc = !dir ? err_nomem(e) : 0;
+	if (rc == 0 && faccessat(AT_FDCWD, dir, W_OK, AT_EACCESS) < 0)
+		rc = err_sys(e, errno, "--delete-original can't delete %s", real);
+	free(dir);
+	return rc;
+}
+
 /* Only files that lie in SRC (or are SRC) may be deleted, whatever links say. */
 int originals_check(const struct work *w, struct err *e)
 {
-	size_t n = strlen(w->src);
-	for (size_t i = 0; i < w->c->n_files; i++) {
+	for (size_t i = 0; i < w->manifest.n_sources; i++) {
+		const char *path = w->manifest.sources[i].path;
 		struct stat st;
-		if (lstat(w->paths[i], &st) < 0)
+		if (lstat(path, &st) < 0)
 			continue; /* deleted by a run before */
-		char *real = realpath(w->paths[i], NULL);
-		bool inside = real && (w->src_is_dir ? !strncmp(real, w->src, n) && real[n] == '/'
-						     : !strcmp(real, w->src) && !S_ISLNK(st.st_mode));
-		if (!w->src_is_dir && real) { /* the other parts of a GGUF lie beside it */
-			const char *slash = strrchr(w->src, '/');
-			size_t dir = (size_t)(slash - w->src);
-			inside = !S_ISLNK(st.st_mode) && !strncmp(real, w->src, dir + 1) &&
-				!strchr(real + dir + 1, '/');
-		}
-		free(real);
-		if (!inside)
-			return err_set(e, ERR_USAGE,
+		char *real = realpath(path, NULL);
+		if (!real && errno == ENOENT && S_ISLNK(st.st_mode))
+			continue; /* what it led to is deleted */
+		int rc = !real ? err_sys(e, errno, "can't open %s", path) : 0;
+		if (rc == 0 && !is_original(w, real, S_ISLNK(st.st_mode)))
+			rc = err_set(e, ERR_USAGE,
 				"%s is a link that leaves %s: --delete-original never follows those; for a model in the "
 				"Hugging Face cache name its folder models--ORG--NAME",
-				w->paths[i], w->src);
-		if (faccessat(AT_FDCWD, w->paths[i], R_OK, 0) < 0)
-			return err_sys(e, errno, "can't read %s", w->paths[i]);
+				path, w->src);
+		if (rc == 0)
+			rc = check_folder(real, e);
+		free(real);
+		if (rc < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int originals_mtime(const char *path, uint64_t *mtime)
+{
+	struct stat st;
+	if (stat(path, &st) < 0)
+		return -1;
+	*mtime = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
+	return 0;
+}
+
+int originals_unchanged(const struct work *w, struct err *e)
+{
+	for (size_t i = 0; i < w->manifest.n_sources; i++) {
+		const struct manifest_source *s = &w->manifest.sources[i];
+		uint64_t now;
+		if (s->mtime && originals_mtime(s->path, &now) == 0 && now != s->mtime)
+			return err_set(e, ERR_FORMAT,
+				"%s has changed since %s was begun, which may hold some of the old: choose another folder",
+				s->path, w->dst);
 	}
 	return 0;
 }
@@ -54,25 +94,53 @@ static uint64_t header_bytes(const struct checkpoint *c, uint32_t file)
 	return first;
 }
 
-static int copy_header(const char *from, const char *to, uint64_t header, uint64_t size, struct err *e)
+static int copy_part(int in, int out, uint64_t at, uint64_t bytes, const char *from, const char *to, struct err *e)
 {
-	void *p = malloc((size_t)header + 1);
-	int in = file_open(from, NULL, e), out = -1;
+	char *p = malloc((size_t)bytes + 1);
+	int rc = p ? file_pread(in, p, (size_t)bytes, at, from, e) : err_nomem(e);
+	for (uint64_t n = 0; rc == 0 && n < bytes;) {
+		ssize_t k = pwrite(out, p + n, (size_t)(bytes - n), (off_t)(at + n));
+		if (k < 0)
+			rc = err_sys(e, errno, "can't write %s at offset %llu", to, (unsigned long long)(at + n));
+		n += k > 0 ? (uint64_t)k : 0;
+	}
+	free(p);
+	return rc;
+}
+
+/* Is it read to open the model? What quantized weights mean stands in tensors (model/quantization.h). */
+static bool is_read(const struct tensor *t)
+{
+	return t->bytes <= 4096 || (t->bytes <= 65536 && strstr(t->name, "quant_state."));
+}
+
+/* The header of a file, and over holes the few tensors that are read with it. */
+static int copy_header(const struct work *w, uint32_t file, const char *to, struct err *e)
+{
+	const char *from = w->paths[file];
+	const uint64_t header = header_bytes(w->c, file), size = w->c->files[file].size;
+	uint64_t most = header + ((uint64_t)1 << 20);
+	int in = file_open(from, NULL, e), out = in < 0 ? -1 : open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	struct stat st;
-	int rc = !p ? err_nomem(e) : in < 0 ? -1 : file_pread(in, p, (size_t)header, 0, from, e);
-	if (rc == 0 && (out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) < 0)
+	int rc = in < 0 ? -1 : out < 0 ? err_sys(e, errno, "can't write %s", to) : 0;
+	if (rc == 0)
+		rc = copy_part(in, out, 0, header, from, to, e);
+	for (size_t i = 0; rc == 0 && i < w->c->n_tensors; i++) {
+		const struct tensor *t = &w->c->tensors[i];
+		if (t->file != file || !is_read(t))
+			continue;
+		most += t->bytes + 8192;
+		rc = copy_part(in, out, t->offset, t->bytes, from, to, e);
+	}
+	if (rc == 0 && (ftruncate(out, (off_t)size) < 0 || fsync(out) < 0 || fstat(out, &st) < 0))
 		rc = err_sys(e, errno, "can't write %s", to);
-	if (rc == 0 && (pwrite(out, p, (size_t)header, 0) != (ssize_t)header || ftruncate(out, (off_t)size) < 0 ||
-			fsync(out) < 0 || fstat(out, &st) < 0))
-		rc = err_sys(e, errno, "can't write %s", to);
-	if (rc == 0 && (uint64_t)st.st_blocks * 512 > header + ((uint64_t)1 << 20))
+	if (rc == 0 && (uint64_t)st.st_blocks * 512 > most)
 		rc = err_set(e, ERR_UNSUPPORTED,
 			"%s: this file system has no files with holes, which --delete-original needs", to);
 	if (in >= 0)
 		close(in);
 	if (out >= 0)
 		close(out);
-	free(p);
 	return rc;
 }
 
@@ -105,8 +173,7 @@ int originals_keep_headers(struct work *w, struct err *e)
 			rc = err_sys(e, errno, "can't make the folder %s", tmp);
 		for (uint32_t i = 0; rc == 0 && i < w->c->n_files; i++) {
 			char *to = header_name(w, tmp, i);
-			rc = to ? copy_header(w->paths[i], to, header_bytes(w->c, i), w->c->files[i].size, e)
-				: err_nomem(e);
+			rc = to ? copy_header(w, i, to, e) : err_nomem(e);
 			free(to);
 		}
 		if (rc == 0)
@@ -114,7 +181,7 @@ int originals_keep_headers(struct work *w, struct err *e)
 		if (rc == 0 && rename(tmp, dir) < 0)
 			rc = err_sys(e, errno, "can't rename %s", tmp);
 		if (rc == 0)
-			rc = sync_folder_of(dir, e);
+			rc = file_sync_folder(dir, e);
 	}
 	free(dir);
 	free(tmp);
@@ -165,39 +232,49 @@ static bool is_needed(const struct work *w, uint32_t source)
 	return false;
 }
 
-/* A link in SRC and what it points to, which originals_check has found to be in SRC. */
+/* What a link in SRC leads to, which originals_check has found to be in SRC, then the link: while it is there, a
+ * run that goes on knows that there is something to delete. */
 static int delete_one(struct work *w, const char *path, struct err *e)
 {
 	char *real = realpath(path, NULL);
-	struct stat st;
-	if (!real || lstat(path, &st) < 0) {
-		free(real);
-		return 0; /* by a run before */
-	}
-	int rc = unlink(path) < 0 ? err_sys(e, errno, "can't delete %s", path) : 0;
-	if (rc == 0 && S_ISLNK(st.st_mode) && unlink(real) < 0)
-		rc = err_sys(e, errno, "can't delete %s", real);
+	int rc = real && strcmp(real, path) != 0 && unlink(real) < 0 ? err_sys(e, errno, "can't delete %s", real) : 0;
+	if (rc == 0 && unlink(path) < 0 && errno != ENOENT)
+		rc = err_sys(e, errno, "can't delete %s", path);
 	free(real);
 	w->report->deleted += rc == 0;
 	return rc;
 }
 
-bool originals_gone(const struct work *w)
+static bool is_gone(const struct work *w, size_t source)
 {
 	struct stat st;
+	return stat(w->manifest.sources[source].path, &st) < 0;
+}
+
+bool originals_gone(const struct work *w)
+{
+	bool gone = false;
 	for (size_t i = 0; i < w->manifest.n_sources; i++)
-		if (lstat(w->manifest.sources[i], &st) < 0)
-			return true;
-	return false;
+		gone = gone || is_gone(w, i);
+	return gone;
+}
+
+bool originals_have(const struct work *w, const struct out_file *f)
+{
+	bool gone = false;
+	for (size_t k = 0; k < f->n; k++)
+		gone = gone || is_gone(w, f->pieces[k]->from->file);
+	return !gone;
 }
 
 int originals_delete(struct work *w, struct err *e)
 {
 	if (originals_check(w, e) < 0)
 		return -1;
-	for (uint32_t i = 0; i < w->c->n_files; i++) {
+	for (uint32_t i = 0; i < w->manifest.n_sources; i++) {
+		const char *path = w->manifest.sources[i].path;
 		struct stat st;
-		if (lstat(w->paths[i], &st) == 0 && !is_needed(w, i) && delete_one(w, w->paths[i], e) < 0)
+		if (lstat(path, &st) == 0 && !is_needed(w, i) && delete_one(w, path, e) < 0)
 			return -1;
 	}
 	return 0;

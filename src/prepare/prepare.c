@@ -72,7 +72,7 @@ static int read_manifest(struct work *w, const char *name, struct err *e)
 static int open_source(struct work *w, struct err *e)
 {
 	char *headers = path_join(w->dst, HEADERS_NAME);
-	bool kept = headers && w->manifest.settings && file_is_dir(headers);
+	const bool kept = w->kept = headers && w->manifest.settings && file_is_dir(headers);
 	int rc = headers ? 0 : err_nomem(e);
 	if (rc == 0)
 		rc = checkpoint_open(&w->c, kept ? headers : w->src, 0, e);
@@ -83,7 +83,7 @@ static int open_source(struct work *w, struct err *e)
 	if (rc == 0 && !(w->paths = calloc(w->c->n_files + 1, sizeof(*w->paths))))
 		rc = err_nomem(e);
 	for (size_t i = 0; rc == 0 && i < w->c->n_files; i++)
-		if (!(w->paths[i] = kept ? strdup(w->manifest.sources[i]) : path_join("", w->c->files[i].path)))
+		if (!(w->paths[i] = kept ? strdup(w->manifest.sources[i].path) : path_join("", w->c->files[i].path)))
 			rc = err_nomem(e);
 	free(headers);
 	return rc;
@@ -93,6 +93,19 @@ static int other_settings(const struct work *w, const char *settings, struct err
 {
 	return err_set(e, ERR_USAGE, "%s was prepared with %s, not with %s: choose another folder", w->dst,
 		w->manifest.settings, settings);
+}
+
+/* The source may have been moved: from here on the manifest has its places of today. */
+static int take_paths(struct work *w, struct err *e)
+{
+	for (size_t i = 0; !w->kept && i < w->manifest.n_sources && i < w->c->n_files; i++) {
+		char *path = strdup(w->paths[i]);
+		if (!path)
+			return err_nomem(e);
+		free(w->manifest.sources[i].path);
+		w->manifest.sources[i].path = path;
+	}
+	return originals_unchanged(w, e);
 }
 
 /* A manifest of another run must be of the same work. */
@@ -105,16 +118,20 @@ static int check_same(struct work *w, const char *settings, struct err *e)
 		return err_set(e, ERR_USAGE, "%s was prepared from another model than %s: choose another folder",
 			w->dst, w->src);
 	if (w->manifest.settings)
-		return 0;
+		return take_paths(w, e);
 	w->manifest.fingerprint = print;
 	w->manifest.n_layers = w->m->n_layers;
 	if (!(w->manifest.settings = strdup(settings)) ||
 		!(w->manifest.sources = calloc(w->c->n_files + 1, sizeof(*w->manifest.sources))))
 		return err_nomem(e);
-	for (size_t i = 0; i < w->c->n_files; i++)
-		if (!(w->manifest.sources[w->manifest.n_sources++] = strdup(w->paths[i])))
-			return err_nomem(e);
 	w->manifest.cap_sources = w->c->n_files + 1;
+	for (size_t i = 0; i < w->c->n_files; i++) {
+		struct manifest_source *s = &w->manifest.sources[w->manifest.n_sources++];
+		if (!(s->path = strdup(w->paths[i])))
+			return err_nomem(e);
+		if (originals_mtime(s->path, &s->mtime) < 0)
+			return err_sys(e, errno, "can't stat %s", s->path);
+	}
 	return 0;
 }
 
@@ -211,7 +228,6 @@ static int write_file(struct work *w, uint32_t i, struct err *e)
 	char *path = folders_path(w, i);
 	int rc = path ? sink_open(&s, path, e) : err_nomem(e);
 	if (rc == 0) {
-		encoder_begin(&w->encoder);
 		w->encoder.seen = seen_bytes;
 		w->encoder.arg = &seen;
 		rc = write_data(w, i, &s, e);
@@ -227,6 +243,9 @@ static int write_file(struct work *w, uint32_t i, struct err *e)
 	entry.error2 = w->encoder.error2;
 	entry.weight2 = w->encoder.weight2;
 	entry.quantized = w->encoder.quantized;
+	encoder_next(&w->encoder);
+	if (rc == 0) /* read before this moment, so what was read is what was there when all began */
+		rc = originals_unchanged(w, e);
 	if (rc == 0)
 		rc = manifest_put(&w->manifest, &entry, e);
 	if (rc == 0)
@@ -278,7 +297,9 @@ static int finish(struct work *w, struct err *e)
 	if (rc == 0 && unlink(unfinished) < 0)
 		rc = err_sys(e, errno, "can't remove %s", unfinished);
 	if (rc == 0)
-		rc = sync_folder_of(unfinished, e);
+		rc = file_sync_folder(unfinished, e);
+	if (rc == 0)
+		rc = folders_unmark(w, e);
 	if (rc == 0) /* only now: with `unfinished` there, they may be all that is left of the source */
 		rc = originals_drop_headers(w, e);
 	free(manifest);
@@ -318,11 +339,10 @@ static int write_all(struct work *w, const char *settings, struct err *e)
 	if (layout_make(&w->layout, w->r, w->c, w->m, (uint32_t)w->n_targets, e) < 0 || size_files(w, e) < 0)
 		return -1;
 	w->progress.total = w->report->bytes_out * (verifies(w) ? 2 : 1);
-	char *headers = path_join(w->dst, HEADERS_NAME);
-	bool kept = headers && file_is_dir(headers);
-	free(headers);
-	if (folders_clean(w, e) < 0 || (w->r->delete_original && originals_check(w, e) < 0) ||
-		folders_check_space(w, e) < 0 || save_unfinished(w, e) < 0 || (!kept && small_copy(w, e) < 0) ||
+	if ((w->r->delete_original && originals_check(w, e) < 0) || folders_clean(w, e) < 0 ||
+		folders_check_space(w, e) < 0 || folders_mark(w, e) < 0 || save_unfinished(w, e) < 0 ||
+		/* entered before the headers are kept, since then they are not copied again */
+		(!w->kept && (small_copy(w, e) < 0 || save_unfinished(w, e) < 0)) ||
 		(w->r->delete_original && originals_keep_headers(w, e) < 0) ||
 		encoder_open(&w->encoder, w->c, w->m->quantization, (const char *const *)w->paths, w->r->threads, e) < 0)
 		return -1;
@@ -354,7 +374,7 @@ static int check_complete(struct work *w, const char *settings, struct err *e)
 {
 	const struct prepare_request *r = w->r;
 	w->report->was_complete = true;
-	if (originals_drop_headers(w, e) < 0)
+	if (folders_unmark(w, e) < 0 || originals_drop_headers(w, e) < 0)
 		return -1;
 	if (!originals_gone(w) && (open_source(w, e) < 0 || check_same(w, settings, e) < 0))
 		return -1;
@@ -362,9 +382,18 @@ static int check_complete(struct work *w, const char *settings, struct err *e)
 		return other_settings(w, settings, e);
 	if (verifies(w) && prepare_verify(w->dst, r->progress, r->arg, w->report, e) < 0)
 		return -1;
-	if (!r->delete_original || !w->c)
+	if (!r->delete_original)
 		return 0;
-	return layout_make(&w->layout, r, w->c, w->m, (uint32_t)w->n_targets, e) < 0 ? -1 : originals_delete(w, e);
+	return originals_unchanged(w, e) < 0 ? -1 : originals_delete(w, e);
+}
+
+/* A source that isn't there must be one that a run before has deleted. */
+static int check_gone(const struct work *w, struct err *e)
+{
+	for (size_t i = 0; i < w->manifest.n_sources; i++)
+		if (!strcmp(w->manifest.sources[i].path, w->src))
+			return 0;
+	return err_sys(e, ENOENT, "can't open %s", w->src);
 }
 
 int prepare_run(const struct prepare_request *r, struct prepare_report *out, struct err *e)
@@ -381,7 +410,7 @@ int prepare_run(const struct prepare_request *r, struct prepare_report *out, str
 		there = read_manifest(&w, MANIFEST_NAME, e);
 		out->was_complete = there > 0;
 	}
-	if (rc < 0 || there < 0)
+	if (rc < 0 || there < 0 || (w.src_gone && check_gone(&w, e) < 0))
 		rc = -1;
 	else
 		rc = out->was_complete ? check_complete(&w, settings, e) : write_all(&w, settings, e);

@@ -29,6 +29,4 @@ void sink_abort(struct sink *s); /* remove what was written */
 int file_sum(const char *path, uint64_t *sum, void (*seen)(void *arg, uint64_t bytes), void *arg,
 	struct err *e);
 
-int sync_folder_of(const char *path, struct err *e);
-
 #endif

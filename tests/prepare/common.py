@@ -1,10 +1,10 @@
 """What the tests of `airlchat prepare` share: a model of some size, made fast, and formats decoded by their
 published formulas."""
-import array, json, os, random, shutil, struct, subprocess, sys
+import array, json, os, random, struct, sys
 
 sys.path[:0] = [os.path.join(os.path.dirname(__file__), "..", d) for d in ("cli", "support")]
-from tap import AIRLCHAT, SRC, json_lines, run  # noqa: E402
-from modelfiles import st_read, st_read_folder, st_write  # noqa: E402
+from tap import SRC, json_lines, ok, run  # noqa: E402
+from modelfiles import gguf_write, st_read, st_read_folder, st_write  # noqa: E402
 
 TOKENS = [1, 5, 9, 60, 3]
 
@@ -72,22 +72,42 @@ def tree(folder):
     return out
 
 
-def kill_loop(args, rng, most, times=60):
-    """Run a command, kill -9 after random moments up to `most` seconds, until it ends by itself. Returns how often
-    it was killed and the last process."""
-    killed = 0
-    for _ in range(times):
-        p = subprocess.Popen([AIRLCHAT, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        try:
-            p.wait(rng.random() * most)
-        except subprocess.TimeoutExpired:
-            p.kill()
-            killed += 1
-        out, err = p.communicate()
-        if p.returncode != -9:
-            return killed, p.returncode, out + err
-    r = run(*args)
-    return killed, r.returncode, r.stdout + r.stderr
+def prepare(*args):
+    return run("prepare", *args)
+
+
+def refused(name, r, *words):
+    ok(r.returncode in (1, 2) and all(w in r.stderr for w in words), name, r.stderr + r.stdout)
+
+
+def gguf_name(name):
+    whole = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight",
+             "lm_head.weight": "output.weight"}
+    parts = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
+             "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
+             "post_attention_layernorm": "ffn_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
+             "mlp.down_proj": "ffn_down"}
+    if name in whole:
+        return whole[name]
+    _, _, layer, rest = name.split(".", 3)
+    return f"blk.{layer}.{parts[rest[:-7]]}.weight"
+
+
+def gguf_of(folder, path):
+    """A Llama's folder as a GGUF file in float32."""
+    tensors = {}
+    for n, t in st_read_folder(folder).items():
+        values = from_bf16(t[2]) if t[0] == "BF16" else list(floats(t[2]))
+        tensors[gguf_name(n)] = ("F32", t[1], array.array("f", values).tobytes())
+    with open(os.path.join(folder, "config.json"), encoding="utf-8") as f:
+        c = json.load(f)
+    gguf_write(path, tensors, {
+        "general.architecture": "llama", "llama.embedding_length": c["hidden_size"],
+        "llama.feed_forward_length": c["intermediate_size"], "llama.block_count": c["num_hidden_layers"],
+        "llama.attention.head_count": c["num_attention_heads"],
+        "llama.attention.head_count_kv": c["num_key_value_heads"],
+        "llama.attention.layer_norm_rms_epsilon": c["rms_norm_eps"]})
+    return path
 
 
 # --- formats ---
