@@ -117,6 +117,11 @@ const struct weight *model_weight(const struct model *m, uint32_t layer, enum ro
 
 uint32_t model_copies(const struct model *m, enum role role); /* weights of this role in a layer */
 
+/* What a matrix of one expert is called where experts lie one by one, in the Hugging Face checkpoint in which all are
+ * in the tensor `stacked`. False when the family publishes them stacked only. */
+bool model_expert_name(const struct model *m, enum role role, const char *stacked, uint32_t layer, uint32_t expert,
+	char *out, size_t size);
+
 /* Elements a row of the fused or joined q, k, v takes, and where they lie in it. */
 struct qkv_layout {
 	uint32_t width;

@@ -1,5 +1,6 @@
 /* Tensor names that most families share. Hugging Face: modeling_llama.py and its kin in transformers;
  * GGUF: gguf-py/gguf/constants.py. */
+#include <stdio.h>
 #include <string.h>
 
 #include "model/arch.h"
@@ -81,4 +82,18 @@ const char *arch_name(const struct arch *a, bool gguf, enum role role)
 	role_names *more = gguf ? a->gguf_more : a->hf_more, *common = gguf ? a->gguf_names : a->hf;
 	const char *s = more && (*more)[role] ? (*more)[role] : common ? (*common)[role] : NULL;
 	return s && *s ? s : NULL; /* "": this family has none */
+}
+
+bool model_expert_name(const struct model *m, enum role role, const char *stacked, uint32_t layer, uint32_t expert,
+	char *out, size_t size)
+{
+	const char *pattern = arch_name(m->arch, false, role), *base_end = strstr(stacked, "layers.");
+	const char *first = pattern ? strstr(pattern, "%u") : NULL, *second = first ? strstr(first + 2, "%u") : NULL;
+	const size_t len = pattern ? strcspn(pattern, "|") : 0;
+	if (!second || !base_end || second > pattern + len || pattern[0] != '@' || m->arch->flags & ARCH_TRANSPOSED_EXPERTS)
+		return false;
+	int n = snprintf(out, size, "%.*s%.*s%u%.*s%u%.*s", (int)(base_end - stacked), stacked, (int)(first - pattern - 1),
+		pattern + 1, layer, (int)(second - first - 2), first + 2, expert, (int)(pattern + len - second - 2),
+		second + 2);
+	return n > 0 && (size_t)n < size;
 }

@@ -192,9 +192,9 @@ static void encode_int8(void *arg, size_t begin, size_t end, int thread)
 static int whole_matrix(struct encoder *x, const struct piece *p, struct weight *w, struct err *e)
 {
 	const struct tensor *t = p->from;
-	struct stored stored;
-	const char *name = t->name;
-	if (stored_find(&stored, x->q, name, e) < 0)
+	struct stored stored = {.tensor = t, .dtype = t->dtype, .n_dims = t->n_dims};
+	memcpy(stored.shape, t->shape, sizeof(stored.shape));
+	if (!p->slice && stored_find(&stored, x->q, t->name, e) < 0)
 		return -1;
 	uint64_t rows = 1, cols = stored.n_dims ? stored.shape[stored.n_dims - 1] : 0;
 	for (int i = 0; i + 1 < stored.n_dims; i++)

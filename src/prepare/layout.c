@@ -13,19 +13,6 @@ const char *prepare_quant_name(enum prepare_quant q)
 
 static const enum dtype dtypes[PREPARE_QUANTS] = {DTYPE_UNKNOWN, DTYPE_I8, DTYPE_NF4, DTYPE_Q4_0, DTYPE_Q8_0};
 
-/* What becomes of each tensor of the source. */
-struct fate {
-	enum prepare_quant quant;
-	uint32_t layer;	     /* n_layers: none */
-	uint64_t order;	     /* by first use in a pass; sides of weights go with their weight */
-	uint64_t group;	     /* the order of the first of what is read together: an expert's matrices */
-	bool first;	     /* belongs to the first file: read at the beginning of a pass */
-	bool used, dropped;  /* named by a weight; replaced by encoding its weight */
-	bool vetoed;	     /* one of several weights in it can't be quantized */
-};
-
-enum { ORDER_STEP = 16 }; /* room for sides behind their weight */
-
 static size_t number(const struct checkpoint *c, const struct tensor *t)
 {
 	return (size_t)(t - c->tensors);
@@ -53,9 +40,7 @@ static bool can_slice(const struct weight *w, enum prepare_quant q)
 	return q == PREPARE_INT8 || n % (QUANT_GROUP * NESTED_GROUP) == 0;
 }
 
-/* The type that a weight is to have; NONE leaves it as it is: it is small already, or it can't be cut
- * into blocks. */
-static enum prepare_quant quant_for(const struct prepare_request *r, const struct weight *w)
+enum prepare_quant layout_quant(const struct prepare_request *r, const struct weight *w)
 {
 	enum prepare_quant q = w->role == ROLE_HEAD ? r->head : r->quant;
 	if (q == PREPARE_NONE || !is_matrix(w))
@@ -103,7 +88,7 @@ static void fates_of_weights(const struct layout *l, const struct prepare_reques
 		if (!role_is_streamed(w->role))
 			use(f, w->layer, (uint64_t)i * ORDER_STEP, (uint64_t)i * ORDER_STEP);
 		f->first = f->first || role_is_gathered(w->role);
-		enum prepare_quant q = quant_for(r, w);
+		enum prepare_quant q = layout_quant(r, w);
 		f->vetoed = f->vetoed || (is_matrix(w) && q == PREPARE_NONE);
 		f->quant = f->vetoed ? PREPARE_NONE : q != PREPARE_NONE ? q : f->quant;
 	}
@@ -173,8 +158,8 @@ static int compare_names(const void *a, const void *b)
 	return strcmp((*(const struct tensor *const *)a)->name, (*(const struct tensor *const *)b)->name);
 }
 
-static int make_fates(const struct layout *l, const struct prepare_request *r, struct fate *fates,
-	struct err *e)
+static int make_fates(struct layout *l, const struct prepare_request *r, struct fate *fates,
+	struct fate **slice_fates, struct err *e)
 {
 	const struct checkpoint *c = l->c;
 	struct schedule s;
@@ -188,6 +173,7 @@ static int make_fates(const struct layout *l, const struct prepare_request *r, s
 	if (rc == 0) {
 		fates_of_weights(l, r, &s, fates);
 		fates_of_others(l, by_name, fates);
+		rc = unstack(l, r, &s, fates, slice_fates, e);
 		schedule_clear(&s);
 	}
 	free(by_name);
@@ -440,11 +426,17 @@ int layout_make(struct layout *l, const struct prepare_request *r, const struct 
 				return err_set(e, ERR_UNSUPPORTED, "%s is a GGUF model, which has no %s: use q4_0 or q8_0",
 					c->path, prepare_quant_name(i ? r->head : r->quant));
 	struct fate *fates = mem_array(c->n_tensors + 1, sizeof(*fates));
-	int rc = fates ? make_fates(l, r, fates, e) : err_nomem(e);
+	struct fate *slice_fates = NULL;
+	int rc = fates ? make_fates(l, r, fates, &slice_fates, e) : err_nomem(e);
 	for (size_t i = 0; rc == 0 && i < c->n_tensors; i++) {
 		if (!fates[i].dropped)
 			rc = add_tensor(l, &c->tensors[i], &fates[i], e);
 	}
+	const size_t whole = l->n_pieces;
+	for (size_t i = 0; rc == 0 && i < l->n_slices; i++)
+		rc = add_tensor(l, &l->slices[i], &slice_fates[i], e);
+	for (size_t i = whole; i < l->n_pieces; i++)
+		l->pieces[i].slice = true;
 	if (rc == 0 && !(l->kept = mem_array(c->n_tensors + 1, sizeof(*l->kept))))
 		rc = err_nomem(e);
 	for (size_t i = 0; rc == 0 && i < m->n_weights; i++)
@@ -455,6 +447,7 @@ int layout_make(struct layout *l, const struct prepare_request *r, const struct 
 		l->any_kept = l->any_kept || (m->weights[i].has_scaling &&
 			fates[number(c, m->weights[i].tensor)].quant == PREPARE_NONE);
 	free(fates);
+	free(slice_fates);
 	if (rc == 0)
 		rc = fill_files(l, e);
 	if (rc < 0)
@@ -470,6 +463,9 @@ void layout_clear(struct layout *l)
 		free(l->files[i].name);
 		free(l->files[i].pieces);
 	}
+	for (size_t i = 0; i < l->n_slices; i++)
+		free((char *)l->slices[i].name);
+	free(l->slices);
 	free(l->pieces);
 	free(l->kept);
 	free(l->files);

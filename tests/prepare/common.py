@@ -1,6 +1,6 @@
 """What the tests of `airlchat prepare` share: a model of some size, made fast, and formats decoded by their
 published formulas."""
-import array, json, os, random, struct, sys
+import array, json, os, random, re, shutil, struct, sys
 
 sys.path[:0] = [os.path.join(os.path.dirname(__file__), "..", d) for d in ("cli", "support")]
 from tap import SRC, json_lines, ok, run  # noqa: E402
@@ -54,6 +54,26 @@ def big_model(to, layers=6, hidden=256, ffn=512, shards=3, seed=1):
     with open(os.path.join(to, "tokenizer_config.json"), "w") as f:
         f.write("{}")
     return to
+
+
+def stack_experts(src, dst):
+    """src with the experts of each layer in stacked tensors, as transformers 5 has them in memory."""
+    tensors, experts, n = st_read_folder(src), {}, {}
+    for name in list(tensors):
+        m = re.match(r"(.*\.(?:mlp|block_sparse_moe)\.experts\.)(\d+)\.(gate_proj|up_proj|down_proj|w1|w2|w3)\.weight$", name)
+        if m:
+            part = {"w1": "gate_proj", "w3": "up_proj", "w2": "down_proj"}.get(m[3], m[3])
+            experts[m[1], int(m[2]), part] = tensors.pop(name)
+            n[m[1]] = max(n.get(m[1], 0), int(m[2]) + 1)
+    for at, count in n.items():
+        to = at.replace("block_sparse_moe", "mlp")
+        for stacked, parts in (("gate_up_proj", ("gate_proj", "up_proj")), ("down_proj", ("down_proj",))):
+            one = experts[at, 0, parts[0]]
+            tensors[to + stacked] = (one[0], [count, one[1][0] * len(parts), one[1][1]], b"".join(
+                experts[at, i, p][2] for i in range(count) for p in parts))
+    os.makedirs(dst)
+    st_write(os.path.join(dst, "model.safetensors"), tensors)
+    shutil.copy(os.path.join(src, "config.json"), dst)
 
 
 def weights_of(folder):

@@ -167,6 +167,8 @@ def all_works(tmp):
             Work(tmp, "cache-deleting", cache_of(tmp, small), ("--quant", "nf4", "--delete-original")),
             Work(tmp, "from-nf4-deleting", copy(os.path.join(MODELS, "quantized-nf4-double")),
                  ("--quant", "int8", "--delete-original")),
+            Work(tmp, "experts-deleting", lambda to: stack_experts(os.path.join(MODELS, "qwen3-moe"), to),
+                 ("--quant", "int8", "--delete-original")),
             Work(tmp, "striped", copy(small), ("--quant", "int8", *stripe)),
             Work(tmp, "striped-deleting", copy(small), (*stripe, "--delete-original")),
             Work(tmp, "gguf", copy(gguf), ("--quant", "q8_0"), os.path.join("src", "m.gguf")),

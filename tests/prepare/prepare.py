@@ -1,6 +1,6 @@
 """airlchat prepare: the same bits with --quant none, the published formats otherwise; what is refused; what is
 found by --verify; deletion, stripes. What is interrupted or fails is in faults.py."""
-import array, fcntl, json, os, random, shutil, sys, tempfile
+import array, fcntl, json, os, random, re, shutil, struct, sys, tempfile
 
 sys.path.insert(0, os.path.dirname(__file__))
 from common import *  # noqa: E402,F403
@@ -109,6 +109,50 @@ def test_families(tmp):
             ok(d < bound and (d > 1e-5), f"{name} {kind}: {d:.3f} s from the original", r.stderr + str(got)[:200])
     t = st_read_folder(os.path.join(tmp, "f-llama-mha-tied-nf4"))
     ok("model.embed_tokens.weight.absmax" in t, "a tied head is quantized as the embedding that it is")
+
+
+def pieces_an_expert(folder):
+    """In how many places of a file the tensors of one expert lie, at most."""
+    most = 0
+    for name in weights_of(folder):
+        with open(os.path.join(folder, name), "rb") as f:
+            header = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
+        spans = {}
+        for n, t in header.items():
+            m = re.match(r"(.*experts\.\d+)\.", n)
+            if m:
+                spans.setdefault(m[1], []).append(t["data_offsets"])
+            elif n.endswith(("experts.gate_up_proj", "experts.down_proj")): # each has a piece of every expert
+                for i in range(t["shape"][0]):
+                    each = (t["data_offsets"][1] - t["data_offsets"][0]) // t["shape"][0]
+                    start = t["data_offsets"][0] + i * each
+                    spans.setdefault(f"{n.rsplit('.', 1)[0]}.{i}", []).append([start, start + each])
+        for s in spans.values():
+            s.sort()
+            most = max(most, 1 + sum(a[1] != b[0] for a, b in zip(s, s[1:])))
+    return most
+
+
+def test_stacked(tmp):
+    """Stacked experts become those that the family publishes, one by one and each in one place."""
+    for name in ("qwen3-moe", "qwen2-moe", "mixtral", "minimax-m2", "deepseek-v3", "olmoe", "glm4-moe", "ernie4-5-moe"):
+        src, stacked = os.path.join(MODELS, name), os.path.join(tmp, "stacked-" + name)
+        stack_experts(src, stacked)
+        want = logits(src)
+        ok(logits(stacked) == want and pieces_an_expert(stacked) == 2, f"{name} with stacked experts", logits(stacked))
+        for kind in ("none", "int8", "q8_0", "nf4"):
+            dst, one = (os.path.join(tmp, f"{x}-{name}-{kind}") for x in ("unstacked", "published"))
+            r = prepare(stacked, dst, "--quant", kind, "--verify")
+            prepare(src, one, "--quant", kind)
+            a, b = st_read_folder(dst), st_read_folder(one)
+            ok(r.returncode == 0 and a.keys() == b.keys() and all(a[n][2] == b[n][2] for n in a) and
+               (pieces_an_expert(dst) == 1 or kind == "nf4"), f"{name} {kind}: the tensors that are published, an expert in one place",
+               (r.stderr, sorted(a.keys() ^ b.keys())[:8], pieces_an_expert(dst)))
+            if kind == "none":
+                ok(logits(dst) == want, f"{name}: the same bits", str(logits(dst))[:200])
+    for name in ("gpt-oss", "multimodal-qwen3-moe"):
+        a, b = (st_read_folder(x) for x in (os.path.join(MODELS, name), os.path.join(tmp, "none-" + name)))
+        ok(a.keys() == b.keys(), f"{name}, which is published stacked, stays so")
 
 
 def test_gguf(tmp):
@@ -235,7 +279,7 @@ def test_stripes(tmp, big):
     ok(all(len(x) <= 1 for x in layers) and sorted(y for x in layers for y in x) == sorted(list("012345") * 2),
        "each layer has a part in each folder", layers)
     moe = os.path.join(tmp, "moe-striped")
-    r = prepare(os.path.join(MODELS, "qwen3-moe"), moe, "--stripe", ",".join(dirs), "--quant", "int8")
+    r = prepare(os.path.join(tmp, "stacked-qwen3-moe"), moe, "--stripe", ",".join(dirs), "--quant", "int8")
     where = {n.rsplit(".", 2)[0]: set() for n in st_read_folder(moe) if ".experts." in n}
     for d in dirs:
         for f in weights_of(os.path.join(d, "moe-striped")):
@@ -255,6 +299,7 @@ def main():
         test_none(tmp)
         test_formats(tmp)
         test_families(tmp)
+        test_stacked(tmp)
         test_gguf(tmp)
         test_refusals(tmp, big)
         test_verify(tmp, big)
