@@ -1,5 +1,5 @@
-/* --math fast with AMX, for many rows: weights of any format are decoded and rounded to bf16 into tiles, x is
- * rounded into tiles once. A tile of sums is 16 weight rows by 16 rows of x, which is y on its side.
+/* --math fast with AMX, for many rows: weights of any format but F32 and F16 are decoded and rounded to bf16 into
+ * tiles, x is rounded into tiles once. A tile of sums is 16 weight rows by 16 rows of x, which is y on its side.
  *
  * Sums of a block of x stay in scratch memory over rounds of k, so that a round's weights stay in the first-level
  * cache and its x in the second. */
@@ -160,7 +160,7 @@ static void store(const struct panel *p, uint32_t i, const float *sums)
 	const struct matmul *m = p->m;
 	const uint32_t n = p->n - i < 16 ? p->n - i : 16;
 	for (uint32_t r = 0; r < p->rows; r += 16, sums += 256) {
-		const __mmask16 mask = p->rows - r < 16 ? (__mmask16)((1u << (p->rows - r)) - 1) : 0xFFFF;
+		const __mmask16 mask = (__mmask16)(p->rows - r < 16 ? (1u << (p->rows - r)) - 1 : 0xFFFF);
 		const __m512 bias = m->bias ? _mm512_maskz_loadu_ps(mask, m->bias + p->r + r) : _mm512_setzero_ps();
 		float *y = m->y + (p->i0 + i) * m->ldy + p->r + r;
 		__m512 t[16];

@@ -1,6 +1,6 @@
 /* --math fast with AVX512_BF16: activations are rounded to bf16 and multiplied with bf16 weights as they lie,
- * in pairs. Many rows of x: weights of any format are decoded and rounded to bf16 in a tile first. Bits
- * depend on the number of rows. */
+ * in pairs. Many rows of x: those of other formats, F32 and F16 aside, are decoded and rounded to bf16 in
+ * a tile first. Bits depend on the number of rows. */
 #include "backend/cpu/fast.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -161,7 +161,7 @@ static void panel_store(const struct panel *p, uint32_t i0, uint32_t n)
 	for (uint32_t i = 0; i < n; i++) {
 		float *y = m->y + (i0 + i) * m->ldy + p->r;
 		for (uint32_t r = 0; r < p->rows; r += 4) {
-			__mmask8 mask = p->rows - r < 4 ? (__mmask8)((1u << (p->rows - r)) - 1) : 15;
+			__mmask8 mask = (__mmask8)(p->rows - r < 4 ? (1u << (p->rows - r)) - 1 : 15);
 			__m128 s = sum4(p->acc + (i * PANEL_W + r) * 16);
 			if (m->bias)
 				s = _mm_add_ps(s, _mm_maskz_loadu_ps(mask, m->bias + p->r + r));
