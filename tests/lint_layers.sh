@@ -70,6 +70,23 @@ check "files are at most 600 lines" "$(
 	done
 )"
 
+check "headers are at most 150 lines, but for bodies of code" "$(
+	for h in "${headers[@]}"; do
+		grep -qx "body $h" "$layers" || [ "$(wc -l <"$h")" -le 150 ] || echo "$h has $(wc -l <"$h") lines"
+	done
+)"
+
+check "functions are at most 60 lines" "$(
+	find src tests -name '*.[ch]' | sort | xargs awk '
+		FNR == 1 { begin = 0 }
+		/^\{/ { begin = FNR }
+		/^\}/ && begin {
+			if (FNR - begin > 61)
+				print FILENAME ":" begin ": " FNR - begin - 1 " lines"
+			begin = 0
+		}'
+)"
+
 check "only tui/ includes curses" "$(
 	grep -nE '^#[ 	]*include[ 	]*<(ncursesw?/)?n?curses\.h>' "${sources[@]}" | grep -v '^src/tui/'
 )"

@@ -25,7 +25,6 @@ struct jinja {
 	uint64_t steps;
 	int depth;
 };
-
 #define JINJA_STEPS 20000000u /* of one rendering */
 
 void *jinja_alloc(struct jinja *j, size_t bytes); /* zeroed; never NULL */

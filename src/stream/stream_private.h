@@ -3,7 +3,7 @@
  * walker.c: the reader thread, which chooses what is read next and takes what has come.
  * stream.c: what the engine calls. urgent.c: reads beside the schedule. experts.c: chunks that are read
  * when a router has chosen them, and kept as long as they are worth it. borders.c: pages that two chunks share.
- * ring.c: room. */
+ * ring.c: room. loads.h: chunks on their way. */
 #ifndef AIRLCHAT_STREAM_STREAM_PRIVATE_H
 #define AIRLCHAT_STREAM_STREAM_PRIVATE_H
 
@@ -11,60 +11,17 @@
 #include <sys/types.h>
 #include <time.h>
 
-#include "stream/ring.h"
+#include "stream/loads.h"
 #include "stream/stream.h"
 
-#define LOADS (RING_BLOCKS + 64) /* loads at once; a block of the ring needs one each */
 #define URGENTS 256 /* urgent reads at once */
 #define BOUNCE ((size_t)1 << 20)
-#define NO_LOAD UINT32_MAX
-
-struct ring_memory {
-	struct ring ring;
-	char *memory;
-};
-
-enum load_state { LOAD_FREE, LOAD_READING, LOAD_READY, LOAD_FAILED };
-
-/* A chunk's bytes on their way from disk, and in the ring until they are released. */
-struct load {
-	enum load_state state;
-	bool dead;	  /* nobody wants it any more: its room comes back when the last request does */
-	bool leased;
-	bool expert;	  /* number: of a pack of an expert's chunks, else of schedule.chunks */
-	uint32_t number;
-	struct ring *ring; /* whose `block` it has; NULL: the chunk has memory of its own */
-	uint64_t block;
-	char *memory;
-	size_t asked, span; /* bytes that requests were made for or that are borrowed, of all */
-	/* Border pages that a neighbour has or will have; those of them that it will. A bit each. */
-	uint8_t borrowed, awaited;
-	unsigned pending;   /* requests in flight */
-	unsigned tries;
-	int error;	    /* errno, or FILE_ENDED */
-	uint32_t bad_file;
-	uint64_t bad_offset;
-	uint32_t next; /* free list; list of those that are whole */
-};
 
 /* What a file was like when the stream was opened. */
 struct file_mark {
 	dev_t dev;
 	ino_t ino;
 	struct timespec changed;
-};
-
-#define FILE_ENDED (-1) /* the file is shorter than when it was opened */
-
-enum chunk_state { ABSENT, COMING /* has a load */, HERE /* in memory of its own */ };
-
-struct entry { /* one chunk, or one pack of an expert's */
-	uint8_t state, tier;
-	bool fresh; /* read since it was last acquired */
-	uint32_t load;
-	char *memory; /* of its own in host memory, or NULL */
-	char *device; /* of its own on a device with memory of its own, or NULL */
-	int64_t issued, in_ram;
 };
 
 /* A read that the engine waits for. The memory is the stream's bounce buffer. */
@@ -138,12 +95,6 @@ bool load_start(struct stream *s, struct entry *en, size_t span, uint32_t number
 int request_verdict(struct read_req *r, uint64_t needed_end, unsigned *tries);
 void count_in_flight(struct stream *s, int d);
 
-/* Has all of it come? */
-static inline bool load_is_whole(const struct load *l)
-{
-	return !l->pending && l->asked == l->span && !l->awaited;
-}
-
 /* borders.c; the lock is held, except in init; only for loads of schedule.chunks */
 #define BORDERS 4 /* of a chunk: begin and end of its data and of its scale */
 int borders_init(struct stream *s); /* -1: out of memory */
@@ -163,6 +114,7 @@ void experts_forget_wants(struct stream *s);
 void experts_new_pass(struct stream *s);
 void experts_release(struct stream *s, uint32_t chunk);
 void experts_uploaded(struct stream *s, uint32_t pack); /* it is on the device from now on */
+int experts_wait(struct stream *s, uint32_t pack, struct err *e); /* until it is in host memory */
 
 /* upload.c, for devices with memory of their own; for the engine's thread. The lock is held in acquire
  * and sleep, but not while the device is waited for. */
@@ -172,10 +124,10 @@ void upload_sleep(struct stream *s); /* until something has changed; looks after
 int upload_acquire(struct stream *s, size_t index, struct lease *out, struct err *e);
 void upload_release(struct stream *s, struct lease *l);
 int upload_acquire_expert(struct stream *s, uint32_t pack, struct lease *out, struct err *e);
+
 /* stream.c; the lock is held */
 int stream_wait(struct stream *s, size_t index, struct err *e);
 void stream_sleep(struct stream *s);
-int experts_wait(struct stream *s, uint32_t pack, struct err *e);
 
 /* urgent.c */
 void urgent_issue(struct stream *s);
