@@ -106,7 +106,6 @@ void chat_result_json(const struct chat *c, const struct chat_result *r, struct 
 
 enum export_format { EXPORT_MARKDOWN, EXPORT_JSON, EXPORT_HTML };
 
-enum export_format export_format_of(const char *path); /* by the end of the name */
 int conversation_export(const struct conversation *c, const char *title, enum export_format f,
 	struct buf *out, struct err *e);
 /* The same to a file, 0600, in the format that its name tells. */

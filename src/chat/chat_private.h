@@ -40,7 +40,4 @@ int chat_load_template(struct template **out, const struct checkpoint *c, const 
 /* What the model's generation_config.json (or GGUF metadata) recommends, where nothing stronger is set. */
 int chat_recommended(struct settings *s, const struct checkpoint *c, struct err *e);
 
-/* Render messages as the template wants them: the reasoning of earlier answers as reasoning_content. */
-void chat_messages_json(const struct conversation *c, size_t n, const struct template *t, struct buf *out);
-
 #endif

@@ -85,7 +85,8 @@ static void do_set(struct session *s, const char *arg, struct buf *out)
 	free(name);
 }
 
-char *command_path(const char *arg)
+/* A file name as people type it: without quotes around it, "~/" expanded. To be freed. */
+static char *command_path(const char *arg)
 {
 	size_t n = strlen(arg);
 	while (n && arg[n - 1] == ' ')

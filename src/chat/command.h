@@ -24,8 +24,6 @@ bool command_is(const char *line);
 /* The length of the command's name in line; *name is the name itself, also for one that other programs
  * have ("/bye"). */
 size_t command_name(const char *line, const char **name);
-/* A file name as people type it: without quotes around it, "~/" expanded. To be freed. */
-char *command_path(const char *arg);
 /* The file that the command `name` is to write, from what follows the name: "FILE" must not exist yet, "! FILE"
  * may. To be freed; NULL with e set. */
 char *command_target(const char *name, const char *arg, struct err *e);

@@ -34,7 +34,8 @@ static void put_content(struct buf *out, const struct chat_message *m, const str
 	}
 }
 
-void chat_messages_json(const struct conversation *c, size_t n, const struct template *t, struct buf *out)
+/* Render messages as the template wants them: the reasoning of earlier answers as reasoning_content. */
+static void chat_messages_json(const struct conversation *c, size_t n, const struct template *t, struct buf *out)
 {
 	buf_addc(out, '[');
 	for (size_t i = 0; i < n; i++) {

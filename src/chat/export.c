@@ -12,7 +12,8 @@ static bool ends_with(const char *s, const char *end)
 	return n > k && !strcmp(s + n - k, end);
 }
 
-enum export_format export_format_of(const char *path)
+/* by the end of the name */
+static enum export_format export_format_of(const char *path)
 {
 	return ends_with(path, ".json")				     ? EXPORT_JSON
 		: ends_with(path, ".html") || ends_with(path, ".htm") ? EXPORT_HTML

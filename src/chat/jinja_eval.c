@@ -205,7 +205,7 @@ static int64_t clamp(int64_t x, int64_t lo, int64_t hi)
 	return x < lo ? lo : x > hi ? hi : x;
 }
 
-struct value eval_slice(struct jinja *j, const struct value *v, const struct value bounds[3])
+static struct value eval_slice(struct jinja *j, const struct value *v, const struct value bounds[3])
 {
 	if (!is_sequence(v) && v->type != V_STR) {
 		if (v->type == V_UNDEFINED)

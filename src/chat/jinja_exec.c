@@ -14,7 +14,8 @@ struct frame *push_frame(struct eval *ev, struct frame *up)
 	return f;
 }
 
-struct frame *next_round(struct eval *ev, struct frame *f, struct frame *up)
+/* f: of the last one, or NULL */
+static struct frame *next_round(struct eval *ev, struct frame *f, struct frame *up)
 {
 	if (!f || f->captured)
 		return push_frame(ev, up);

@@ -197,7 +197,7 @@ static bool one_of(char c, const char *set)
 	return c && strchr(set, c);
 }
 
-struct value format_spec(struct eval *ev, const struct value *v, struct str text)
+static struct value format_spec(struct eval *ev, const struct value *v, struct str text)
 {
 	struct jinja *j = ev->j;
 	struct sbuf b = {0};

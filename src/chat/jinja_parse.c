@@ -461,7 +461,8 @@ static struct node *conjunction(struct parser *p)
 	return n;
 }
 
-struct node *parse_disjunction(struct parser *p)
+/* no "a if b" */
+static struct node *parse_disjunction(struct parser *p)
 {
 	struct node *n = conjunction(p);
 	while (parse_at(p, "or")) {

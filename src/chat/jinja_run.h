@@ -53,12 +53,10 @@ struct args eval_args(struct eval *ev, const struct node *list);
 struct value eval_call(struct eval *ev, const struct value *f, const struct args *a);
 struct value eval_binary(struct eval *ev, int op, const struct value *a, const struct value *b);
 struct value eval_attr(struct jinja *j, const struct value *v, const struct value *key, bool attr_first);
-struct value eval_slice(struct jinja *j, const struct value *v, const struct value bounds[3]);
 struct value capture(struct eval *ev, const struct node *body);
 void eval_enter(struct eval *ev);
 void set_var(struct eval *ev, const char *name, struct value x);
 struct frame *push_frame(struct eval *ev, struct frame *up);
-struct frame *next_round(struct eval *ev, struct frame *f, struct frame *up); /* f: of the last one, or NULL */
 bool global_function(const char *name, enum global_function *f);
 
 /* Argument i, or keyword `name`; NULL if absent. */
@@ -93,7 +91,6 @@ struct str str_piece(struct str s, size_t from, size_t to);
 /* Formatting: "..." % x, "...".format(), and numbers by a specification. */
 struct value format_percent(struct eval *ev, const struct value *s, const struct value *x);
 struct value format_braces(struct eval *ev, struct str s, const struct args *a);
-struct value format_spec(struct eval *ev, const struct value *v, struct str spec);
 struct value format_time(struct eval *ev, const struct value *format);
 
 void value_tojson(struct jinja *j, struct sbuf *out, const struct value *v, const struct args *a);

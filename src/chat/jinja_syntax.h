@@ -55,7 +55,6 @@ struct node *jinja_parse(struct jinja *j, struct token *t);
 
 /* Shared by the two halves of the parser. */
 struct node *parse_expression(struct parser *p);
-struct node *parse_disjunction(struct parser *p); /* no "a if b" */
 struct node *parse_tuple(struct parser *p, bool conditions); /* "a, b" without parentheses */
 struct node *parse_filter(struct parser *p, struct node *of);
 struct node *parse_node(struct parser *p, enum node_kind kind);

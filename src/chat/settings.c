@@ -110,7 +110,7 @@ const char *setting_name(enum setting id)
 	return table[id].name;
 }
 
-const char *setting_source_name(enum setting_source from)
+static const char *setting_source_name(enum setting_source from)
 {
 	static const char *const names[] = {"built in", "generation_config of the model", "session",
 		"config file", "environment", "command line", "/set"};

@@ -38,7 +38,6 @@ int settings_copy(struct settings *to, const struct settings *from, struct err *
 /* The id of "temp", "max-tokens" ...; SETTINGS if there is none. */
 enum setting setting_find(const char *name);
 const char *setting_name(enum setting id);
-const char *setting_source_name(enum setting_source from);
 
 /* Set from text. Nothing happens if the present value has a stronger source. A "stop" of the same
  * source is added, of FROM_USER it replaces all ("" clears). -1 with a sentence on a wrong value. */

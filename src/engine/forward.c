@@ -7,7 +7,8 @@
 #include "engine/moe.h"
 #include "engine/scales.h"
 
-void forward_account(struct engine *en, enum cause cause, const char *what)
+/* Time since the mark belongs to `cause`. */
+static void forward_account(struct engine *en, enum cause cause, const char *what)
 {
 	int64_t now = clock_ns();
 	if (!en->c.backend->host_memory && !what)

@@ -96,8 +96,6 @@ uint64_t small_bytes(const struct model *m);
 
 /* --- pieces of a pass, shared by forward.c, attention.c and ffn.c ------------------------------ */
 
-/* Time since the mark belongs to `cause`. */
-void forward_account(struct engine *en, enum cause cause, const char *what);
 /* Where the time went on a device with memory of its own, from the events of the pass. */
 void forward_device_times(struct engine *en);
 

@@ -73,9 +73,5 @@ void model_defaults(struct model *m, bool json);
 
 /* Find the weights of m in c; shapes and dtypes are checked. */
 int weights_find(struct model *m, const struct checkpoint *c, struct err *e);
-/* One weight by the name of its tensor: fills dtype, place and scales of *w, whose role, layer, rows,
- * cols and transposed are what the model wants. 1: found, 0: no such tensor, -1: error. */
-int weight_resolve(const struct model *m, const struct checkpoint *c, const char *name, struct weight *w,
-	struct err *e);
 
 #endif

@@ -96,7 +96,9 @@ static int check_shape(const char *path, const struct stored *t, const struct we
 		(unsigned long long)(t->n_dims > 1 ? t->shape[1] : (uint64_t)t->n_dims), w->rows, w->cols);
 }
 
-int weight_resolve(const struct model *m, const struct checkpoint *c, const char *name, struct weight *w,
+/* One weight by the name of its tensor: fills dtype, place and scales of *w, whose role, layer, rows,
+ * cols and transposed are what the model wants. 1: found, 0: no such tensor, -1: error. */
+static int weight_resolve(const struct model *m, const struct checkpoint *c, const char *name, struct weight *w,
 	struct err *e)
 {
 	struct stored t;

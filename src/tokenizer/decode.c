@@ -20,7 +20,8 @@ static const char *token_text(const struct tokenizer *t, uint32_t id, size_t *le
 	return vocab_get(&t->vocab, id, len);
 }
 
-int pipeline_decode(const struct tokenizer *t, const uint32_t *ids, size_t n, bool skip_special,
+/* Decode the tokens of ids. */
+static int pipeline_decode(const struct tokenizer *t, const uint32_t *ids, size_t n, bool skip_special,
 	struct buf *out, struct err *e)
 {
 	struct tokens tokens = {0};

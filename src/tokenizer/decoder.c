@@ -60,7 +60,7 @@ void tokens_clear(struct tokens *t)
 	*t = (struct tokens){0};
 }
 
-void tokens_reset(struct tokens *t)
+static void tokens_reset(struct tokens *t)
 {
 	buf_reset(&t->bytes);
 	t->n = 0;

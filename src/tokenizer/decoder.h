@@ -51,7 +51,6 @@ struct dec_step *decoder_add_text(
 int decoder_add_replace(struct decoder *d, const char *from, const char *to, struct err *e);
 
 void tokens_clear(struct tokens *t);
-void tokens_reset(struct tokens *t);
 int tokens_end(struct tokens *t, struct err *e); /* what was added to bytes is one more token */
 
 /* Append the text of the tokens, which are used up. */

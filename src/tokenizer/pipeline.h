@@ -32,10 +32,6 @@ struct tokenizer {
 
 extern const char *const tokenizer_role_names[N_ROLES];
 
-/* Decode the tokens of ids (in decode.c). */
-int pipeline_decode(const struct tokenizer *t, const uint32_t *ids, size_t n, bool skip_special,
-	struct buf *out, struct err *e);
-
 /* The last steps of every loader: index the vocabulary, give the added tokens their ids (those the
  * model has, else new ones behind it) and finish the model's tables. by_id: they have their ids. */
 int pipeline_finish(struct tokenizer *t, bool by_id, struct err *e);

@@ -371,7 +371,8 @@ size_t item_guess(struct convview *c, size_t i)
 	return gap(c, i) + it->guess;
 }
 
-const struct rows *item_row(const struct convview *c, size_t i, size_t row, size_t *at)
+/* Row `row` of an item that is laid out: where it is in the rows returned. NULL: blank. */
+static const struct rows *item_row(const struct convview *c, size_t i, size_t row, size_t *at)
 {
 	const struct item *it = c->items + i;
 	size_t g = gap(c, i);

@@ -104,8 +104,6 @@ void convview_mark_found(struct convview *c, size_t item, size_t row, struct gri
 /* --- inside --- */
 
 size_t item_rows(struct convview *c, size_t item); /* laid out if it was not; with its gap above */
-/* Row `row` of an item that is laid out: where it is in the rows returned. NULL: blank. */
-const struct rows *item_row(const struct convview *c, size_t item, size_t row, size_t *at);
 size_t item_guess(struct convview *c, size_t item); /* its rows, or about how many there will be */
 void convview_show(struct convview *c, size_t item, size_t row); /* scroll so that it can be seen */
 /* For convview_draw: what is at the top; the mark at the right; the word at the bottom. */

@@ -53,7 +53,8 @@ void grid_free(struct grid *g)
 	*g = (struct grid){0};
 }
 
-int grid_columns(uint32_t cp)
+/* Of a code point: 0, 1 or 2. */
+static int grid_columns(uint32_t cp)
 {
 	if (cp >= ' ' && cp < 0x7f)
 		return 1;

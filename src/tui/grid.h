@@ -34,7 +34,6 @@ struct rect {
 int grid_resize(struct grid *g, int w, int h); /* clears; -1 when out of memory */
 int grid_copy(struct grid *to, const struct grid *g); /* the cells; -1 when out of memory */
 void grid_free(struct grid *g);
-int grid_columns(uint32_t cp); /* 0, 1 or 2 */
 /* The next user-perceived character of valid UTF-8: its bytes, and its columns in *w. */
 size_t grid_cluster(const char *s, size_t len, int *w);
 int grid_width(const char *s, size_t len); /* columns of a text */

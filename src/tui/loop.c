@@ -36,7 +36,8 @@ void ui_flash(struct ui *u, const char *fmt, ...)
 	u->dirty = true;
 }
 
-void ui_line(struct ui *u, char *line)
+/* what was typed and entered */
+static void ui_line(struct ui *u, char *line)
 {
 	if (!line) {
 		u->quit = true;

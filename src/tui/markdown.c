@@ -87,7 +87,7 @@ void md_inlines(struct md *m, cmark_node *node, struct para *p, style_t base)
 
 /* --- blocks --- */
 
-void md_repeat(struct para *p, style_t st, const char *glyph, int n)
+static void md_repeat(struct para *p, style_t st, const char *glyph, int n)
 {
 	for (int i = 0; i < n; i++)
 		para_add(p, st, glyph, strlen(glyph));
@@ -107,7 +107,8 @@ static void first_is_rest(struct md *m)
 			m->rest.spans[i].len);
 }
 
-void md_wrap(struct md *m, const struct para *p, bool code, style_t fill)
+/* Wrap p with the indents that apply now. */
+static void md_wrap(struct md *m, const struct para *p, bool code, style_t fill)
 {
 	const struct indent in = {&m->first, &m->rest};
 	rows_wrap(m->out, p, m->width, &in, code, fill);

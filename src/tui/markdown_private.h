@@ -17,9 +17,6 @@ struct md {
 /* The inlines under node as styled text, added to p. */
 void md_inlines(struct md *m, cmark_node *node, struct para *p, style_t base);
 void md_table(struct md *m, cmark_node *table);
-/* Wrap p with the indents that apply now. */
-void md_wrap(struct md *m, const struct para *p, bool code, style_t fill);
 int md_columns(const struct md *m); /* left beside the indent */
-void md_repeat(struct para *p, style_t st, const char *glyph, int n);
 
 #endif

@@ -17,7 +17,7 @@ static const char *const gradients[THEME_GRADIENTS] = {"disk", "ram", "vram", "c
 	"other"};
 static const char *const steps[3] = {"start", "mid", "end"};
 
-const char *theme_key_name(size_t key, char out[32])
+static const char *theme_key_name(size_t key, char out[32])
 {
 	if (key < THEME_GRADIENT)
 		snprintf(out, 32, "%s", flat[key]);

@@ -24,7 +24,6 @@ struct theme_file {
 	struct theme_value v[THEME_KEYS];
 };
 
-const char *theme_key_name(size_t key, char out[32]);
 /* Read NAME and what it inherits from; values that are set already stay. */
 int theme_file_load(struct theme_file *f, const char *name, struct buf *warnings, struct err *e);
 

@@ -50,7 +50,6 @@ void ui_say(struct ui *u, enum item_kind kind, const char *text);
 void ui_flash(struct ui *u, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void ui_refresh_status(struct ui *u);
 
-void ui_line(struct ui *u, char *line);	   /* what was typed and entered */
 void ui_events(struct ui *u);		   /* take what the session has to say */
 /* The conversation anew from the session: its first n messages, since events may tell of the rest. */
 void ui_rebuild(struct ui *u, size_t n);
@@ -92,6 +91,5 @@ void help_enter(struct ui *u);
 bool help_key(struct ui *u, enum key k, const char *s, size_t len);
 void help_draw(struct ui *u, struct rect r);
 bool panel_ui_key(struct ui *u, enum key k, const char *s, size_t len);
-void ui_external_editor(struct ui *u);
 
 #endif

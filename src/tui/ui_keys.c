@@ -12,7 +12,7 @@
 
 #define CTRL(c) ((c) & 0x1f)
 
-void ui_external_editor(struct ui *u)
+static void ui_external_editor(struct ui *u)
 {
 	struct err e = ERR_INIT;
 	struct buf text = BUF_INIT;
