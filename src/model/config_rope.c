@@ -75,7 +75,7 @@ static enum rope_kind read_kind(struct config *c, const cJSON *s)
 
 void config_rope_set(struct config *c, struct model *m, struct rope_params *r, const cJSON *s, double theta)
 {
-	double def = m->arch->defaults.partial ? m->arch->defaults.partial : 1;
+	double def = m->arch->defaults.partial != 0 ? m->arch->defaults.partial : 1;
 	double part = config_number(c, c->text, "partial_rotary_factor|rotary_pct|rope_percent|rope_pct", def);
 	part = config_number(c, s, "partial_rotary_factor", part);
 	*r = (struct rope_params){.kind = read_kind(c, s), .factor = 1, .attention = 1,

@@ -133,10 +133,8 @@ static void header(const struct panel *p, struct grid *g, struct rect r, const b
 /* The causes of the layer's time, in proportion to the slowest layer. */
 static void bar(struct grid *g, int x, int y, int width, const struct trace_layer *l, int64_t max)
 {
-	int64_t sum = 0, wall = 0;
+	int64_t sum = 0;
 	int at = 0;
-	for (int c = 0; c < CAUSES; c++)
-		wall += l->ns[c];
 	for (int c = 0; max > 0 && c < CAUSES; c++) {
 		sum += l->ns[c];
 		int end = (int)((double)sum / (double)max * width + 0.5);

@@ -11,6 +11,7 @@
 #else
 #pragma GCC target("avx2,fma,f16c")
 #endif
+#include <cpuid.h>
 #include <immintrin.h>
 
 #define SIMD_INLINE static inline __attribute__((always_inline))
@@ -361,11 +362,12 @@ static void tile_kernel(const float *x0, size_t ldx, const float *w0, size_t ldw
 
 const struct cpu_kernels *cpu_kernels_avx2(void)
 {
+	unsigned a, b, c, d;
 	__builtin_cpu_init();
-	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-		__builtin_cpu_supports("f16c"))
-		return &kernels_avx2;
-	return NULL;
+	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
+		return NULL;
+	/* clang 14 does not take "f16c" there */
+	return __get_cpuid(1, &a, &b, &c, &d) && c & bit_F16C ? &kernels_avx2 : NULL;
 }
 
 #else
