@@ -2,7 +2,7 @@
 import json, os, shutil, sys, tempfile, xml.dom.minidom
 
 sys.path.insert(0, os.path.dirname(__file__))
-from tap import MODEL, SRC, done, ok, run, skip  # noqa: E402
+from tap import MODEL, SANITIZED, SRC, done, ok, run, skip  # noqa: E402
 
 SMALL = os.path.join(SRC, "tests", "models", "llama-s1")
 
@@ -82,7 +82,7 @@ def real(tmp):
     b = bench(MODEL, "--ram", "60M", "--tokens", 6, "--prompt-tokens", 16, "--trace", trace)
     check_bench("real", b)
     ok(b["decode"]["bytes_from_disk"] == 6 * b["streamed_bytes"], "each token reads what is planned", b)
-    ok(b["ratio"] is not None and 0.2 < b["ratio"] < 5, "a ratio to the disk alone", b)
+    ok(b["ratio"] is not None and 0.2 < b["ratio"] < (50 if SANITIZED else 5), "a ratio to the disk alone", b)
     with open(trace, encoding="utf-8") as f:
         ok(len(json.load(f)) > 1000, "the trace is JSON")
 
