@@ -3,12 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
 
 #define LIMIT ((size_t)64 << 20)
+#define TAIL ",\n \"xxh3\": \"%016llx\"}\n" /* the end of a manifest: the checksum of what is before it */
 
 static bool read_uint(struct json_reader *r, uint64_t *out)
 {
@@ -124,6 +126,21 @@ static int read_all(struct json_reader *r, struct manifest *m, struct err *e)
 	return json_end(r);
 }
 
+/* A list of files that lost an entry would make --verify pass, and the original be deleted. */
+static int check_own_sum(const struct buf *text, const char *path, struct err *e)
+{
+	char tail[64];
+	size_t n = (size_t)snprintf(tail, sizeof(tail), TAIL, 0ull);
+	if (text->len >= n) {
+		const char *end = buf_str(text) + (text->len - n);
+		snprintf(tail, sizeof(tail), TAIL, (unsigned long long)XXH3_64bits(text->p, text->len - n));
+		if (!memcmp(end, tail, n))
+			return 0;
+	}
+	return err_set(e, ERR_FORMAT, "%s does not end with its own checksum: it is damaged, or of an older airlchat",
+		path);
+}
+
 int manifest_read(struct manifest *m, const char *path, struct err *e)
 {
 	struct buf text = BUF_INIT;
@@ -134,6 +151,8 @@ int manifest_read(struct manifest *m, const char *path, struct err *e)
 		return -1;
 	}
 	int rc = file_read(path, LIMIT, &text, e);
+	if (rc == 0)
+		rc = check_own_sum(&text, path, e);
 	json_reader_init(&r, buf_str(&text), text.len, path, e);
 	if (rc == 0)
 		rc = read_all(&r, m, e);
@@ -183,8 +202,12 @@ int manifest_write(const struct manifest *m, const char *path, struct err *e)
 		}
 		buf_addc(&b, '}');
 	}
-	buf_puts(&b, "]}\n");
+	buf_addc(&b, ']');
 	int rc = buf_ok(&b, e);
+	if (rc == 0) {
+		buf_printf(&b, TAIL, (unsigned long long)XXH3_64bits(b.p, b.len));
+		rc = buf_ok(&b, e);
+	}
 	if (rc == 0)
 		rc = file_write(path, b.p, b.len, 0644, e);
 	buf_clear(&b);

@@ -230,6 +230,17 @@ def test_verify(tmp, big):
             refused(f"one bit of {name}", prepare(dst, "--verify"), name, "checksum")
             f.seek(at)
             f.write(b)
+    path = os.path.join(dst, "airlchat-prepare.json")
+    with open(path, "rb") as f:
+        manifest = f.read()
+    # a list of files under another name is no list, and a file that isn't named is not checked
+    spots = [manifest.index(b'"files"') + 1, manifest.index(b'"source_times"') + 1, len(manifest) - 1]
+    for at in spots + [rng.randrange(len(manifest)) for _ in range(20)]:
+        with open(path, "wb") as f:
+            f.write(manifest[:at] + bytes([manifest[at] ^ 1]) + manifest[at + 1:])
+        refused(f"one bit of the manifest at {at}", prepare(dst, "--verify"), "airlchat-prepare.json", "checksum")
+    with open(path, "wb") as f:
+        f.write(manifest)
     ok(prepare(dst, "--verify").returncode == 0, "and back")
 
 
