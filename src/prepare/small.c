@@ -31,6 +31,14 @@ static bool is_wanted(const char *name)
 		!strncmp(name, "USE_POLICY", 10);
 }
 
+static void add_once(cJSON *list, const char *module)
+{
+	for (const cJSON *k = list->child; k; k = k->next)
+		if (!strcmp(k->valuestring, module))
+			return;
+	cJSON_AddItemToArray(list, cJSON_CreateString(module));
+}
+
 /* The modules that transformers must not take for quantized: "lm_head", "mlp.gate"; those in layers by what
  * follows the layer's number. */
 static void add_skipped(const struct work *w, cJSON *list)
@@ -44,13 +52,12 @@ static void add_skipped(const struct work *w, cJSON *list)
 			if (*++p >= '0' && *p <= '9' && strchr(p, '.'))
 				from = strchr(p, '.') + 1;
 		char *module = strndup(from, (size_t)(name + end - from));
-		bool known = !module;
-		for (const cJSON *k = list->child; k && !known; k = k->next)
-			known = !strcmp(k->valuestring, module);
-		if (!known)
-			cJSON_AddItemToArray(list, cJSON_CreateString(module));
+		if (module)
+			add_once(list, module);
 		free(module);
 	}
+	if (w->m->tied && w->r->head == PREPARE_NONE) /* a module without a tensor; these are its names */
+		add_once(list, "lm_head"), add_once(list, "embed_out");
 }
 
 static cJSON *bitsandbytes_config(const struct work *w, enum prepare_quant q)

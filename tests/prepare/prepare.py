@@ -73,6 +73,12 @@ def test_formats(tmp):
         q = json.load(f)["quantization_config"]
     ok(q["quant_method"] == "bitsandbytes" and q["load_in_4bit"] is True and q["llm_int8_skip_modules"] == ["lm_head"],
        "nf4: config.json tells transformers")
+    tied = os.path.join(tmp, "q-tied")
+    prepare(os.path.join(MODELS, "llama-mha-tied"), tied, "--quant", "nf4")
+    with open(os.path.join(tied, "config.json"), encoding="utf-8") as f:
+        skipped = json.load(f)["quantization_config"]["llm_int8_skip_modules"]
+    ok({"lm_head", "model.embed_tokens"} <= set(skipped), "a tied head is told too: it is a module without a tensor",
+       skipped)
     head = os.path.join(tmp, "q-head")
     prepare(src, head, "--quant", "q4_0", "--quant-head", "q8_0")
     ok(isinstance(logits(head), list) and st_read_folder(head)["lm_head.weight"][0] == "U8", "--quant-head")
