@@ -100,7 +100,7 @@ static int copy_part(int in, int out, uint64_t at, uint64_t bytes, const char *f
 	int rc = p ? file_pread(in, p, (size_t)bytes, at, from, e) : err_nomem(e);
 	for (uint64_t n = 0; rc == 0 && n < bytes;) {
 		ssize_t k = pwrite(out, p + n, (size_t)(bytes - n), (off_t)(at + n));
-		if (k < 0)
+		if (k < 0 && errno != EINTR)
 			rc = err_sys(e, errno, "can't write %s at offset %llu", to, (unsigned long long)(at + n));
 		n += k > 0 ? (uint64_t)k : 0;
 	}
