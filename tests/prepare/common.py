@@ -4,7 +4,7 @@ import array, json, os, random, re, shutil, struct, sys
 
 sys.path[:0] = [os.path.join(os.path.dirname(__file__), "..", d) for d in ("cli", "support")]
 from tap import SRC, json_lines, ok, run  # noqa: E402
-from modelfiles import gguf_write, st_read, st_read_folder, st_write  # noqa: E402
+from modelfiles import gguf_name, gguf_write, st_read, st_read_folder, st_write  # noqa: E402
 
 TOKENS = [1, 5, 9, 60, 3]
 
@@ -98,19 +98,6 @@ def prepare(*args):
 
 def refused(name, r, *words):
     ok(r.returncode in (1, 2) and all(w in r.stderr for w in words), name, r.stderr + r.stdout)
-
-
-def gguf_name(name):
-    whole = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight",
-             "lm_head.weight": "output.weight"}
-    parts = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
-             "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
-             "post_attention_layernorm": "ffn_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
-             "mlp.down_proj": "ffn_down"}
-    if name in whole:
-        return whole[name]
-    _, _, layer, rest = name.split(".", 3)
-    return f"blk.{layer}.{parts[rest[:-7]]}.weight"
 
 
 def gguf_of(folder, path):

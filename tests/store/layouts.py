@@ -3,7 +3,7 @@ import json, os, shutil, sys, tempfile
 
 sys.path[:0] = [os.path.join(os.path.dirname(__file__), "..", d) for d in ("cli", "support")]
 from tap import SRC, done, json_lines, ok, run  # noqa: E402
-from modelfiles import gguf_write, st_read_folder, st_write  # noqa: E402
+from modelfiles import gguf_name, gguf_write, st_read_folder, st_write  # noqa: E402
 
 MODEL = os.path.join(SRC, "tests", "models", "llama-s1")
 TOKENS = [1, 5, 9, 60, 3]
@@ -80,21 +80,6 @@ def test_cache(want, tmp):
     with open(os.path.join(top, "refs", "main"), "w") as f:
         f.write("../../elsewhere")
     ok(refused(top, top)[0], "a refs/main that leaves the folder is not followed")
-
-
-GGUF_NAMES = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight",
-              "lm_head.weight": "output.weight"}
-GGUF_PARTS = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
-              "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
-              "post_attention_layernorm": "ffn_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
-              "mlp.down_proj": "ffn_down"}
-
-
-def gguf_name(name):
-    if name in GGUF_NAMES:
-        return GGUF_NAMES[name]
-    _, _, layer, rest = name.split(".", 3)
-    return f"blk.{layer}.{GGUF_PARTS[rest[:-7]]}.weight"
 
 
 def test_parts(tensors, tmp):

@@ -78,3 +78,17 @@ def gguf_write(path, tensors, keys):
         f.write(head + b"\0" * (-len(head) % 32))
         for _, _, data in tensors.values():
             f.write(data + b"\0" * (-len(data) % 32))
+
+
+def gguf_name(name):
+    """What a tensor of a Llama is called in GGUF."""
+    whole = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight",
+             "lm_head.weight": "output.weight"}
+    parts = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
+             "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
+             "post_attention_layernorm": "ffn_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
+             "mlp.down_proj": "ffn_down"}
+    if name in whole:
+        return whole[name]
+    _, _, layer, rest = name.split(".", 3)
+    return f"blk.{layer}.{parts[rest[:-7]]}.weight"
